@@ -1,0 +1,171 @@
+"""Connecting, TLS and deadlines, for every protocol alike.
+
+Certificates are always checked, host name included; there is no option that turns this off. A private CA is
+named with ``ca_file``. Clear text is for loopback; whoever asks for more must say so (``config`` decides).
+
+Deadlines are *progress* deadlines: each send of a bounded chunk and each receive must move something within
+``Timeouts.idle`` seconds. ``socket.sendall`` alone will not do: on a plain socket its time-out covers the
+whole call, so a large message on a slow link would fail while it is moving.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pop2imap.errors import ConfigError, ConnectionLost, HostUnavailable, TlsRefused
+
+SEND_CHUNK = 1 << 16
+
+
+class Transport(Enum):
+    """How the octets of a protocol travel."""
+
+    TLS = "tls"  # implicit TLS from the first octet (RFC 8314)
+    STARTTLS = "starttls"  # clear greeting, then STLS (POP3) or STARTTLS (IMAP), or nothing at all
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. ``connect`` covers one address; ``idle`` is the longest wait for any progress."""
+
+    connect: float = 30.0
+    idle: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a mail server listens. ``host`` is in ASCII (IDN as A-labels) or an IP address without brackets."""
+
+    host: str
+    port: int
+    transport: Transport
+    ca_file: Path | None = None
+    timeouts: Timeouts = Timeouts()
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can only mean this machine: ``localhost`` or a loopback address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_context(server: Server) -> ssl.SSLContext:
+    """A verifying client context, TLS 1.2 or newer. Raises ConfigError if the CA file cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=server.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            "cannot be used as a file of CA certificates",
+            where=str(server.ca_file),
+            todo="it must hold one or more certificates in PEM form",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+@contextlib.contextmanager
+def network_errors(server: Server, doing: str) -> Iterator[None]:
+    """Turn what sockets and TLS raise into our tree. ``doing`` completes "... while <doing>"."""
+    where = str(server)
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise TlsRefused(
+            f"the certificate is not to be trusted: {error.verify_message}",
+            where=where,
+            todo="check the host name; for a private CA use --source-ca/--target-ca FILE",
+        ) from error
+    except ssl.SSLError as error:
+        if doing == "connecting":
+            raise TlsRefused(
+                f"no TLS there: {error.reason or error}",
+                where=where,
+                todo="check the port, and pops/imaps against +starttls",
+            ) from error
+        raise ConnectionLost(f"TLS failed while {doing}: {error.reason or error}", where=where) from error
+    except socket.gaierror as error:
+        raise HostUnavailable(
+            f"unknown host: {error.strerror}",
+            where=where,
+            todo="check the spelling of the host name",
+        ) from error
+    except TimeoutError as error:
+        raise ConnectionLost(f"no answer while {doing}", where=where) from error
+    except ConnectionRefusedError as error:
+        raise HostUnavailable(
+            "nothing listens there: connection refused", where=where, todo="check host and port"
+        ) from error
+    except (EOFError, OSError) as error:
+        if doing == "connecting":
+            raise HostUnavailable(f"cannot connect: {error}", where=where) from error
+        raise ConnectionLost(f"connection lost while {doing}: {error}", where=where) from error
+
+
+class Connection:
+    """One byte stream to a server, before and after its upgrade to TLS. Not thread-safe."""
+
+    def __init__(self, server: Server) -> None:
+        """Connect, with TLS if the transport is implicit TLS.
+
+        Raises HostUnavailable (unknown host, nothing there, no answer) or TlsRefused.
+        """
+        self.server = server
+        self._context = None if server.transport is Transport.CLEAR else tls_context(server)
+        try:
+            with network_errors(server, "connecting"):
+                # create_connection tries every address of the name, IPv6 and IPv4
+                self._socket: socket.socket = socket.create_connection(
+                    (server.host, server.port), timeout=server.timeouts.connect
+                )
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if server.transport is Transport.TLS:
+                    self._wrap()
+                self._socket.settimeout(server.timeouts.idle)
+        except ConnectionLost as error:  # a time-out while connecting is no connection at all
+            raise HostUnavailable(error.what, where=error.where) from error
+
+    def _wrap(self) -> None:
+        assert self._context is not None
+        self._socket = self._context.wrap_socket(self._socket, server_hostname=self.server.host)
+
+    def start_tls(self) -> None:
+        """Upgrade to TLS. The caller has read the server's agreement and nothing beyond it.
+
+        Raises TlsRefused when the handshake or the certificate fails.
+        """
+        with network_errors(self.server, "connecting"):
+            self._wrap()
+
+    def send(self, octets: bytes) -> None:
+        """Send all of ``octets``. Raises ConnectionLost."""
+        with network_errors(self.server, "sending"):
+            for at in range(0, len(octets), SEND_CHUNK):
+                self._socket.sendall(octets[at : at + SEND_CHUNK])
+
+    def receive(self, most: int = 1 << 18) -> bytes:
+        """At least one octet, at most ``most``. Raises ConnectionLost, also when the server has closed."""
+        with network_errors(self.server, "reading"):
+            octets = self._socket.recv(most)
+            if not octets:
+                raise EOFError("the server closed it")
+            return octets
+
+    def close(self) -> None:
+        """Close without a word. Never raises."""
+        with contextlib.suppress(OSError):
+            self._socket.close()

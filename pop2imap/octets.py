@@ -1,0 +1,198 @@
+"""The exact octets of a message: digested while they stream in, held in memory or, when large, in a file.
+
+A message is written once, in chunks, into an :class:`OctetsWriter`, which takes both digests on the way and
+counts what matters about its shape. Past ``SPOOL_AT`` octets it moves to an unnamed temporary file, so memory
+stays bounded whatever a source sends, and nothing is left behind however the process ends.
+
+``match_digest`` answers one question: *is what this server holds that message, although the server rewrote
+it?* Servers answer OK to an APPEND and store other octets: Dovecot turns bare LF and CR CR LF into CRLF and
+shows NUL as 0x80; Cyrus turns header octets above 0x7F into ``X``; Courier rewrites bare CR and LF and drops
+or adds a last newline. So both sides are compared without any CR and LF, with NUL read as 0x80, and with
+header octets from 0x80 up read as ``X``. The header ends at the first empty line, CR being ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pop2imap.errors import LocalIOError
+
+SPOOL_AT = 1 << 20
+"""Octets up to which a message stays in memory."""
+
+HEAD_LIMIT = 1 << 20
+"""Octets of a header block that are looked at; more is data for nobody's rule."""
+
+CHUNK = 1 << 16
+
+_EMPTY_LINE = re.compile(rb"\n\r*\n")
+_NUL_AS_80 = bytes([0x80, *range(1, 256)])
+_HEAD_TABLE = bytes([ord("X"), *range(1, 0x80)]) + b"X" * 0x80
+_CR_LF = b"\r\n"
+
+
+class MatchDigest:
+    """SHA-256 of octets without what servers rewrite; fed in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._in_head = True
+        self._at_line_start = True  # an empty first line ends an empty header
+
+    def update(self, octets: bytes) -> None:
+        if self._in_head:
+            end = self._end_of_head(octets)
+            if end is None:
+                self._sha.update(octets.translate(_HEAD_TABLE, _CR_LF))
+                return
+            self._sha.update(octets[:end].translate(_HEAD_TABLE, _CR_LF))
+            self._in_head = False
+            octets = octets[end:]
+        self._sha.update(octets.translate(_NUL_AS_80, _CR_LF))
+
+    def _end_of_head(self, octets: bytes) -> int | None:
+        if self._at_line_start:
+            lead = len(octets) - len(octets.lstrip(b"\r"))
+            if lead == len(octets):
+                return None
+            if octets[lead] == 0x0A:
+                return lead + 1
+        if found := _EMPTY_LINE.search(octets):
+            return found.end()
+        self._at_line_start = octets.rstrip(b"\r").endswith(b"\n")
+        return None
+
+    def digest(self) -> bytes:
+        return self._sha.digest()
+
+
+def match_digest(octets: bytes) -> bytes:
+    """The match digest of a whole message: 32 bytes."""
+    matched = MatchDigest()
+    matched.update(octets)
+    return matched.digest()
+
+
+class StoredOctets:
+    """What :meth:`OctetsWriter.finish` returns; satisfies :class:`pop2imap.model.Octets`.
+
+    Safe to read from several threads at once (``pread``). The spool file, if any, has no name: it goes when
+    the last reference goes, or with the process.
+    """
+
+    __slots__ = ("_file", "_memory", "digest", "match_digest", "size")
+
+    def __init__(
+        self,
+        size: int,
+        digest: bytes,
+        match: bytes,
+        *,
+        memory: bytes = b"",
+        file: io.BufferedRandom | None = None,
+    ) -> None:
+        self.size = size
+        self.digest = digest
+        self.match_digest = match
+        self._memory = memory
+        self._file = file
+
+    @property
+    def in_memory(self) -> int:
+        """Octets of memory this message holds: its size, or 0 when it lies in a spool file."""
+        return len(self._memory)
+
+    def chunks(self) -> Iterator[bytes]:
+        if self._file is None:
+            for at in range(0, self.size, CHUNK):
+                yield self._memory[at : at + CHUNK]
+            return
+        at = 0
+        while at < self.size:
+            piece = os.pread(self._file.fileno(), CHUNK, at)
+            if not piece:
+                raise LocalIOError("a spool file became shorter while it was read")
+            at += len(piece)
+            yield piece
+
+    def head(self) -> bytes:
+        if self._file is None:
+            start = self._memory
+        else:
+            start = os.pread(self._file.fileno(), HEAD_LIMIT, 0)
+        if start.startswith((b"\n", b"\r\n")):
+            return start[: start.index(b"\n") + 1]
+        end = _EMPTY_LINE.search(start, 0, HEAD_LIMIT)
+        return start[: end.end() if end else HEAD_LIMIT]
+
+
+class OctetsWriter:
+    """Takes one message in pieces. ``spool`` is the directory for large ones (default: the system's)."""
+
+    def __init__(self, spool: Path | None = None, *, spool_at: int = SPOOL_AT) -> None:
+        self._spool = spool
+        self._spool_at = spool_at
+        self._sha = hashlib.sha256()
+        self._match = MatchDigest()
+        self._pieces: list[bytes] = []
+        self._file: io.BufferedRandom | None = None
+        self.size = 0
+
+    def write(self, octets: bytes) -> None:
+        """Append ``octets``. Raises LocalIOError when the spool directory is full or not writable."""
+        self._sha.update(octets)
+        self._match.update(octets)
+        self.size += len(octets)
+        if self._file is None and self.size <= self._spool_at:
+            self._pieces.append(octets)
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile("w+b", dir=self._spool)  # noqa: SIM115
+                self._file.writelines(self._pieces)
+                self._pieces.clear()
+            self._file.write(octets)
+        except OSError as error:
+            raise LocalIOError(
+                f"cannot spool a large message: {error.strerror}",
+                where=str(self._spool or tempfile.gettempdir()),
+                todo="free some space there, or choose another place with --state-dir",
+            ) from error
+
+    def finish(self) -> StoredOctets:
+        """The message, complete. The writer must not be used again."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise LocalIOError(
+                    f"cannot spool a large message: {error.strerror}",
+                    where=str(self._spool or tempfile.gettempdir()),
+                    todo="free some space there, or choose another place with --state-dir",
+                ) from error
+        return StoredOctets(
+            self.size,
+            self._sha.digest(),
+            self._match.digest(),
+            memory=b"".join(self._pieces),
+            file=self._file,
+        )
+
+
+def from_bytes(octets: bytes) -> StoredOctets:
+    """A message that is in memory already."""
+    return StoredOctets(len(octets), hashlib.sha256(octets).digest(), match_digest(octets), memory=octets)
+
+
+def from_chunks(chunks: Iterable[bytes], spool: Path | None = None) -> StoredOctets:
+    """A message from pieces."""
+    writer = OctetsWriter(spool)
+    for chunk in chunks:
+        writer.write(chunk)
+    return writer.finish()

@@ -1,0 +1,66 @@
+"""The contract of a source, which every kind of source keeps (``tests/contract/source.py`` holds them to it)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pop2imap.model import Message, Ref, Remark, Unread
+
+ListProgress = Callable[[int, int], None]
+"""Called while listing with (octets or messages done, expected; 0 if unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything a source has, in source order.
+
+    ``refs`` makes its items on access: it may be long, so a source keeps it compact. ``complete`` is False
+    when the source is known to show only a part of its mail (Gmail over POP3). ``remarks`` tell what the
+    listing showed that a person should know: no UIDL, repeated UIDLs, UIDL count ≠ STAT, suspicious lines.
+    """
+
+    refs: Sequence[Ref]
+    octets: int
+    complete: bool = True
+    remarks: tuple[Remark, ...] = ()
+
+
+class Source(Protocol):
+    """One source of mail. Used by one thread at a time.
+
+    Every method may raise what ``pop2imap.errors`` says of sources and networks: HostUnavailable, TlsRefused,
+    ConnectionLost, ProtocolError, AuthenticationFailed, ServerBusy, SourceDataError, LocalIOError.
+    """
+
+    id: str
+    """Stable name of this source, the first part of every key: ``pop3:alice@pop.example:995``,
+    ``mbox:/home/alice/mail/inbox``."""
+
+    kind: str
+    folder: str
+    """Name of the source folder, for rules and templates: ``INBOX``, or the file's name."""
+
+    def open(self) -> tuple[str, ...]:
+        """Connect and log in, or open the file. Returns what there is to say of it, one line each, for
+        ``check``. Must come first; may be called again after ``close``."""
+
+    def list(self, progress: ListProgress | None = None) -> Listing:
+        """Every message the source shows. Reads no bodies where the protocol allows that."""
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        """The messages of ``refs`` (of the last listing), whole, in order, one item for each ref.
+
+        One message that cannot be had is an ``Unread``, not an exception; the rest follows.
+        """
+
+    def peek(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        """Like ``read``, but without any effect on the source, reading no more than rules need.
+        Messages may be not ``whole``. A ref without a key may come back with a key that is unique but
+        means nothing beyond this listing."""
+
+    def close(self, *, settled: bool) -> tuple[Remark, ...]:
+        """End the session. ``settled``: everything that was read is durably settled, so the source may
+        be left in good order (POP3: QUIT). Otherwise nothing may happen there (POP3: no QUIT). Returns
+        what was noticed meanwhile, such as a file that grew. Never raises."""

@@ -1,0 +1,81 @@
+"""The contract of a target (``tests/contract/target.py`` holds every implementer to it)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pop2imap.model import Found, Mailbox, Outcome, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What a target says of itself after login. Quota numbers are octets and messages; None: not known."""
+
+    server: str
+    capabilities: frozenset[str]
+    prefix: str
+    delimiter: str
+    special_use: dict[str, str]  # "\\Sent" → the server's name of that mailbox
+    append_limit: int | None = None
+    quota_octets: tuple[int, int] | None = None  # used, limit
+    quota_messages: tuple[int, int] | None = None
+
+    def lines(self) -> tuple[str, ...]:
+        """The same in words, one line each, for ``check``."""
+        quota = "no quota known"
+        if self.quota_octets:
+            used, limit = self.quota_octets
+            quota = f"quota: {used / 1e6:.1f} of {limit / 1e6:.1f} MB used"
+        fast = [c for c in ("MULTIAPPEND", "LITERAL+", "LITERAL-", "UIDPLUS") if c in self.capabilities]
+        return (
+            self.server,
+            f"folders: prefix {self.prefix!r}, delimiter {self.delimiter!r}; "
+            + (
+                ", ".join(f"{use} is {name}" for use, name in sorted(self.special_use.items()))
+                or "no special-use folders"
+            ),
+            "offers "
+            + (", ".join(fast) or "plain APPEND only")
+            + (f"; messages up to {self.append_limit} octets" if self.append_limit else ""),
+            quota,
+        )
+
+
+class Target(Protocol):
+    """The IMAP account that mail goes to.
+
+    ``append`` may run on a thread of its own beside all the others, which share a second thread: it uses
+    a session of its own, on which no mailbox is ever selected (QUIRK(Courier): after EXAMINE it refuses
+    every APPEND). Errors: HostUnavailable, TlsRefused, ConnectionLost, ProtocolError, AuthenticationFailed,
+    ServerBusy, QuotaExceeded; FolderError where one folder is concerned.
+    """
+
+    identity: str
+    """``login@host:port`` in lower case host: names the journal."""
+
+    def open(self) -> TargetFacts:
+        """Connect and log in. May be called again after ``close`` (new sessions, caches dropped)."""
+
+    def locate(self, folder: str) -> Mailbox | None:
+        """The mailbox of a folder name as people write it, or None if there is none yet. Changes nothing."""
+
+    def prepare(self, folder: str) -> Mailbox:
+        """Like ``locate``, but creates and subscribes what is missing. Each call reads UIDVALIDITY and
+        UIDNEXT anew. Raises FolderError."""
+
+    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+        """Append in order; one outcome for each upload, in order. Does not raise for what the network or
+        the server does: that is an outcome, Unknown for whatever may have arrived. After an Unknown the
+        upload session is dead until the next ``open``."""
+
+    def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
+        """Every message with UID ≥ ``lowest_uid``, ascending by UID; no bodies. Selects read-only."""
+
+    def digests(self, mailbox: Mailbox, uids: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+        """(digest, match digest) of the stored messages of these UIDs; expunged ones are missing. Sets no
+        flag (BODY.PEEK)."""
+
+    def close(self) -> None:
+        """Log out. Never raises."""
