@@ -107,6 +107,10 @@ class Octets(Protocol):
     def match_digest(self) -> bytes:
         """SHA-256 without what servers are known to rewrite: 32 bytes."""
 
+    @property
+    def canonical_size(self) -> int:
+        """Length if every line end were CRLF and no other CR were left: what most servers make of it."""
+
     def head(self) -> bytes:
         """The header block up to and with its ending empty line, capped at 1 MiB."""
 
@@ -182,6 +186,12 @@ class Mailbox:
     permanent_flags: frozenset[str] | None = None
     any_keyword: bool = True
     append_limit: int | None = None
+
+    def takes(self, flag: str) -> bool:
+        """Whether a message stored here can keep ``flag`` (RFC 3501 7.1, PERMANENTFLAGS)."""
+        if self.permanent_flags is None or flag.lower() in self.permanent_flags:
+            return True
+        return self.any_keyword and not flag.startswith("\\")
 
 
 @dataclass(frozen=True, slots=True)

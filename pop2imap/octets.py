@@ -44,8 +44,11 @@ class MatchDigest:
         self._sha = hashlib.sha256()
         self._in_head = True
         self._at_line_start = True  # an empty first line ends an empty header
+        self.canonical_size = 0
+        """Octets so far if every line end were CRLF and no other CR were there."""
 
     def update(self, octets: bytes) -> None:
+        self.canonical_size += len(octets) - octets.count(b"\r") + octets.count(b"\n")
         if self._in_head:
             end = self._end_of_head(octets)
             if end is None:
@@ -86,20 +89,21 @@ class StoredOctets:
     the last reference goes, or with the process.
     """
 
-    __slots__ = ("_file", "_memory", "digest", "match_digest", "size")
+    __slots__ = ("_file", "_memory", "canonical_size", "digest", "match_digest", "size")
 
     def __init__(
         self,
         size: int,
         digest: bytes,
-        match: bytes,
+        match: MatchDigest,
         *,
         memory: bytes = b"",
         file: io.BufferedRandom | None = None,
     ) -> None:
         self.size = size
         self.digest = digest
-        self.match_digest = match
+        self.match_digest = match.digest()
+        self.canonical_size = match.canonical_size
         self._memory = memory
         self._file = file
 
@@ -179,15 +183,10 @@ class OctetsWriter:
         return StoredOctets(
             self.size,
             self._sha.digest(),
-            self._match.digest(),
+            self._match,
             memory=b"".join(self._pieces),
             file=self._file,
         )
-
-
-def from_bytes(octets: bytes) -> StoredOctets:
-    """A message that is in memory already."""
-    return StoredOctets(len(octets), hashlib.sha256(octets).digest(), match_digest(octets), memory=octets)
 
 
 def from_chunks(chunks: Iterable[bytes], spool: Path | None = None) -> StoredOctets:
@@ -196,3 +195,8 @@ def from_chunks(chunks: Iterable[bytes], spool: Path | None = None) -> StoredOct
     for chunk in chunks:
         writer.write(chunk)
     return writer.finish()
+
+
+def from_bytes(octets: bytes) -> StoredOctets:
+    """A message that is in memory already."""
+    return from_chunks([octets])

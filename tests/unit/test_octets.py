@@ -1,0 +1,104 @@
+"""The digests of octets do not depend on how they arrive, and forgive what servers rewrite, and only that."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pop2imap.errors import LocalIOError
+from pop2imap.octets import OctetsWriter, from_bytes, from_chunks, match_digest
+
+AWKWARD = st.lists(
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n", b"\0", b"\xe9", b"a", b"Subject: x", b" "]), max_size=30
+).map(b"".join)
+
+
+@given(octets=AWKWARD, cuts=st.lists(st.integers(0, 60), max_size=5))
+def test_pieces_make_no_difference(octets: bytes, cuts: list[int]) -> None:
+    ends = sorted(min(cut, len(octets)) for cut in cuts)
+    pieces = [octets[a:b] for a, b in zip([0, *ends], [*ends, len(octets)], strict=True)]
+    whole, pieced = from_bytes(octets), from_chunks(pieces)
+    assert pieced.digest == whole.digest == hashlib.sha256(octets).digest()
+    assert pieced.match_digest == whole.match_digest == match_digest(octets)
+    assert pieced.canonical_size == whole.canonical_size
+    assert b"".join(pieced.chunks()) == octets
+
+
+def test_spooled_octets_are_the_same_octets(tmp_path: Path) -> None:
+    octets = b"Subject: big\r\n\r\n" + bytes(range(256)) * 1000
+    writer = OctetsWriter(tmp_path, spool_at=1000)
+    for at in range(0, len(octets), 777):
+        writer.write(octets[at : at + 777])
+    spooled, held = writer.finish(), from_bytes(octets)
+    assert spooled.in_memory == 0
+    assert held.in_memory == len(octets)
+    assert b"".join(spooled.chunks()) == octets
+    assert b"".join(spooled.chunks()) == octets, "chunks may be asked for twice"
+    assert (spooled.digest, spooled.match_digest, spooled.head()) == (
+        held.digest,
+        held.match_digest,
+        b"Subject: big\r\n\r\n",
+    )
+    assert list(tmp_path.iterdir()) == [], "a spool file has no name"
+
+
+def test_an_unwritable_spool_is_a_clear_error(tmp_path: Path) -> None:
+    writer = OctetsWriter(tmp_path / "missing", spool_at=10)
+    with pytest.raises(LocalIOError, match=r"missing: cannot spool a large message"):
+        writer.write(b"x" * 11)
+
+
+HEAD = b"From: a@example.com\r\nSubject: caf\xe9\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"A: b\r\n\r\nx\ny\r\n", b"A: b\r\n\r\nx\r\ny\r\n"),
+        (b"A: b\r\n\r\nx\r\r\ny\r\n", b"A: b\r\n\r\nx\r\ny\r\n"),
+        (b"A: b\r\n\r\nx\ry\r\n", b"A: b\r\n\r\nx\r\ny\r\n"),
+        (b"A: b\r\n\r\nx\0y\r\n", b"A: b\r\n\r\nx\x80y\r\n"),
+        (b"A: b\r\n\r\nx", b"A: b\r\n\r\nx\r\n"),
+        (HEAD + b"body\r\n", HEAD.replace(b"\xe9", b"X") + b"body\r\n"),
+    ],
+    ids=["bare LF", "CR CR LF", "bare CR", "NUL", "no last newline", "8-bit header"],
+)
+def test_a_rewritten_message_is_recognised(sent: bytes, kept: bytes) -> None:
+    assert match_digest(sent) == match_digest(kept)
+    assert from_bytes(sent).digest != from_bytes(kept).digest
+
+
+@pytest.mark.parametrize(
+    "other",
+    [HEAD + b"bodyX\r\n", HEAD + b"bod\xe9\r\n", HEAD + b"bodX\r\n", b"X: y\r\n" + HEAD + b"body\r\n"],
+)
+def test_another_message_is_not(other: bytes) -> None:
+    assert match_digest(other) != match_digest(HEAD + b"body\r\n")
+
+
+def test_octets_of_the_body_above_127_count() -> None:
+    assert match_digest(b"A: b\r\n\r\n\xe9") != match_digest(b"A: b\r\n\r\nX")
+    assert match_digest(b"\r\n\xe9") != match_digest(b"\r\nX"), "also where there is no header"
+
+
+@pytest.mark.parametrize(
+    ("octets", "head"),
+    [
+        (b"A: b\r\n\r\nbody", b"A: b\r\n\r\n"),
+        (b"A: b\n\nbody", b"A: b\n\n"),
+        (b"\r\nbody", b"\r\n"),
+        (b"\nbody", b"\n"),
+        (b"A: b\r\n", b"A: b\r\n"),
+        (b"", b""),
+    ],
+)
+def test_the_head_ends_with_its_empty_line(octets: bytes, head: bytes) -> None:
+    assert from_bytes(octets).head() == head
+
+
+def test_the_canonical_size_is_that_of_crlf_lines() -> None:
+    assert from_bytes(b"a\nb\r\nc\r\r\nd\r").canonical_size == len(b"a\r\nb\r\nc\r\nd")
