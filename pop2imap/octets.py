@@ -13,8 +13,8 @@ header octets from 0x80 up read as ``X``. The header ends at the first empty lin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import io
 import os
 import re
 import tempfile
@@ -82,6 +82,22 @@ def match_digest(octets: bytes) -> bytes:
     return matched.digest()
 
 
+class _SpoolFile:
+    """A file without a name, closed when the last reference to it goes."""
+
+    __slots__ = ("file",)
+
+    def __init__(self, directory: Path | None) -> None:
+        self.file = tempfile.TemporaryFile("w+b", dir=directory)  # noqa: SIM115
+
+    def read_at(self, at: int, most: int) -> bytes:
+        return os.pread(self.file.fileno(), most, at)
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):  # not when there was no room to make it
+            self.file.close()
+
+
 class StoredOctets:
     """What :meth:`OctetsWriter.finish` returns; satisfies :class:`pop2imap.model.Octets`.
 
@@ -98,7 +114,7 @@ class StoredOctets:
         match: MatchDigest,
         *,
         memory: bytes = b"",
-        file: io.BufferedRandom | None = None,
+        file: _SpoolFile | None = None,
     ) -> None:
         self.size = size
         self.digest = digest
@@ -119,7 +135,7 @@ class StoredOctets:
             return
         at = 0
         while at < self.size:
-            piece = os.pread(self._file.fileno(), CHUNK, at)
+            piece = self._file.read_at(at, CHUNK)
             if not piece:
                 raise LocalIOError("a spool file became shorter while it was read")
             at += len(piece)
@@ -129,7 +145,7 @@ class StoredOctets:
         if self._file is None:
             start = self._memory
         else:
-            start = os.pread(self._file.fileno(), HEAD_LIMIT, 0)
+            start = self._file.read_at(0, HEAD_LIMIT)
         if start.startswith((b"\n", b"\r\n")):
             return start[: start.index(b"\n") + 1]
         end = _EMPTY_LINE.search(start, 0, HEAD_LIMIT)
@@ -145,7 +161,7 @@ class OctetsWriter:
         self._sha = hashlib.sha256()
         self._match = MatchDigest()
         self._pieces: list[bytes] = []
-        self._file: io.BufferedRandom | None = None
+        self._file: _SpoolFile | None = None
         self.size = 0
 
     def write(self, octets: bytes) -> None:
@@ -156,37 +172,32 @@ class OctetsWriter:
         if self._file is None and self.size <= self._spool_at:
             self._pieces.append(octets)
             return
-        try:
+        with self._spool_errors():
             if self._file is None:
-                self._file = tempfile.TemporaryFile("w+b", dir=self._spool)  # noqa: SIM115
-                self._file.writelines(self._pieces)
+                self._file = _SpoolFile(self._spool)
+                self._file.file.writelines(self._pieces)
                 self._pieces.clear()
-            self._file.write(octets)
+            self._file.file.write(octets)
+
+    def finish(self) -> StoredOctets:
+        """The message, complete. The writer must not be used again."""
+        if self._file is not None:
+            with self._spool_errors():
+                self._file.file.flush()
+        return StoredOctets(
+            self.size, self._sha.digest(), self._match, memory=b"".join(self._pieces), file=self._file
+        )
+
+    @contextlib.contextmanager
+    def _spool_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise LocalIOError(
                 f"cannot spool a large message: {error.strerror}",
                 where=str(self._spool or tempfile.gettempdir()),
                 todo="free some space there, or choose another place with --state-dir",
             ) from error
-
-    def finish(self) -> StoredOctets:
-        """The message, complete. The writer must not be used again."""
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise LocalIOError(
-                    f"cannot spool a large message: {error.strerror}",
-                    where=str(self._spool or tempfile.gettempdir()),
-                    todo="free some space there, or choose another place with --state-dir",
-                ) from error
-        return StoredOctets(
-            self.size,
-            self._sha.digest(),
-            self._match,
-            memory=b"".join(self._pieces),
-            file=self._file,
-        )
 
 
 def from_chunks(chunks: Iterable[bytes], spool: Path | None = None) -> StoredOctets:
