@@ -73,6 +73,8 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"!BDN", "an Outlook .pst file", "turn it into mbox files first, for example with readpst"),
     (b"SQLite format 3\x00", "an SQLite database", "name the mbox file itself"),
     (b"\x01\x01\x01\x01", "an MMDF mailbox", "turn it into an mbox first"),
+    (b"*mbx*\r\n", "a UW mbx mailbox", "turn it into an mbox first, for example with mailutil"),
+    (b"\xcf\xad\x12\xfe", "an Outlook Express .dbx file", "turn it into an mbox first"),
     (b"BABYL OPTIONS", "an Emacs Babyl file", "turn it into an mbox first"),
     (b"// <!-- <mdb:mork", "a Thunderbird index (.msf)", "name the file of the same name without .msf"),
 )
@@ -309,15 +311,20 @@ def _sniff(path: Path) -> None:
             start = file.read(512)
     except OSError as error:
         raise SourceDataError(f"cannot be read: {error.strerror}", where=where) from None
-    if not start or start.startswith(b"From "):
-        return
+    if start and not start.startswith(b"From "):
+        raise not_an_mbox(start, where, "if it is one all the same, write mbox:PATH")
+
+
+def not_an_mbox(start: bytes, where: str, otherwise: str) -> SourceDataError:
+    """The error that says what a file is instead of an mbox. ``start`` is how it begins (some 500 octets),
+    ``where`` its name, printable; ``otherwise`` is what to do about a file of no known kind."""
     for magic, what, todo in _MAGIC:
         if start.startswith(magic):
-            raise SourceDataError(
+            return SourceDataError(
                 f"this is {what}, not an mbox", where=where, todo=todo.replace("FILE", where)
             )
     if _HEADER_LINE.match(start):
         what = "this looks like a single message, not an mbox, in which each message begins with a From line"
     else:
         what = f"no mbox: it begins with {printable(start[:24], 60)!r}, not with 'From '"
-    raise SourceDataError(what, where=where, todo="if it is one all the same, write mbox:PATH")
+    return SourceDataError(what, where=where, todo=otherwise)
