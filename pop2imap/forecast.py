@@ -1,0 +1,177 @@
+"""What a run would do with each message: the end of the line in a dry run, in place of :mod:`placing`.
+
+Writes nowhere: not in the target, not in the journal. Without a reachable target it says less, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pop2imap.decide import Decided
+from pop2imap.errors import FolderError, Pop2imapError
+from pop2imap.inventory import Inventory
+from pop2imap.journal import Entry
+from pop2imap.journal.history import History
+from pop2imap.model import SETTLED, Account, Mailbox, Unread
+from pop2imap.progress import Progress
+from pop2imap.report import Count
+from pop2imap.report.builder import ReportBuilder, SourceLedger
+from pop2imap.target import Target, TargetFacts
+
+
+class Forecast:
+    """The folders of one plan, as they are now, and what would come into them."""
+
+    def __init__(
+        self,
+        builder: ReportBuilder,
+        progress: Progress,
+        target: Target | None,
+        history: History | None,
+        *,
+        assume_empty: bool,
+        keep_duplicates: bool,
+    ) -> None:
+        self._builder, self._progress = builder, progress
+        self._target, self._history = target, history
+        self._assume_empty, self._keep_duplicates = assume_empty, keep_duplicates
+        self._mailboxes: dict[str, Mailbox | None] = {}
+        self._inventories: dict[str, Inventory | None] = {}
+        self._from: dict[bytes, Counter[str]] = {}  # digest → copies planned by source
+        self._coming = Count()
+        self._unlooked = 0
+        self.elsewhere = 0
+        """Stored messages that the rules of today would put into another folder."""
+
+    def take(self, item: Decided | Unread, ledger: SourceLedger, entry: Entry | None) -> None:
+        """Account for one message: PENDING is what would be moved."""
+        if isinstance(item, Unread):
+            ledger.put(item.position, item.account, 0)
+            self._builder.problem(item.account, ledger.source, item.position, item.key, item.reason)
+            self._progress.advance(0, 1)
+            return
+        if entry is not None and entry.account in SETTLED:
+            account = entry.account
+            self.elsewhere += not set(item.decision.folders) <= set(entry.placed)
+        else:
+            account = self._account(item, ledger.source)
+        ledger.put(item.message.position, account, item.message.size)
+        self._progress.advance(item.message.size, 1)
+
+    def _account(self, item: Decided, source: str) -> Account:
+        message, decision = item.message, item.decision
+        rule = decision.rules[-1] if decision.rules else ""
+        if decision.skip:
+            self._builder.judged(item, skipped=decision.skip)
+            self._builder.why(rule, "", "; ".join(decision.why))
+            return Account.SKIPPED
+        self._builder.judged(item)
+        if message.whole and self._from_elsewhere(item, source):
+            return Account.PRESENT
+        accounts = [self._copy(item, source, rule, folder) for folder in decision.folders]
+        for worst in (Account.REFUSED, Account.PENDING):
+            if worst in accounts:
+                break
+        else:
+            worst = Account.PRESENT
+        if worst is Account.PENDING:
+            self._coming += Count(1, message.size)
+            self._builder.stored(message.size, accounts.count(Account.PENDING))
+        return worst
+
+    def _copy(self, item: Decided, source: str, rule: str, folder: str) -> Account:
+        message = item.message
+        mailbox, fault = self._mailbox(folder)
+        if not fault and mailbox and mailbox.append_limit is not None and message.size > mailbox.append_limit:
+            fault = f"{message.size} octets; the target takes {mailbox.append_limit} at most"
+        if fault:
+            self._builder.problem(
+                Account.REFUSED,
+                source,
+                message.position,
+                message.key,
+                fault,
+                date=item.date,
+                subject=item.subject,
+                size=message.size,
+            )
+            return Account.REFUSED
+        self._builder.touched(folder, mailbox)
+        self._builder.why(rule, folder, "; ".join(item.decision.why))
+        if self._is_there(item, mailbox):
+            return Account.PRESENT
+        kept = {flag for flag in item.flags if mailbox is None or mailbox.takes(flag)}
+        self._builder.added(folder, message.size, kept)
+        self._builder.dropped(item.flags - kept)
+        return Account.PENDING
+
+    def _mailbox(self, folder: str) -> tuple[Mailbox | None, str]:
+        if self._target is None:
+            return None, ""
+        if folder not in self._mailboxes:
+            try:
+                self._mailboxes[folder] = self._target.locate(folder)
+            except FolderError as error:
+                return None, str(error)
+        return self._mailboxes[folder], ""
+
+    def _is_there(self, item: Decided, mailbox: Mailbox | None) -> bool:
+        if self._target is None or mailbox is None or not mailbox.messages or self._assume_empty:
+            return False
+        if not item.message.whole:
+            self._unlooked += 1
+            return False
+        if mailbox.name not in self._inventories:
+            owned: set[int] = set()
+            reserved: list[bytes] = []
+            if self._history is not None:
+                owned = self._history.owned(mailbox.name, mailbox.uidvalidity)
+                reserved = [c.match_digest for c in self._history.claims(mailbox.name) if c.stored]
+            self._inventories[mailbox.name] = Inventory(self._target, mailbox, owned, reserved)
+        inventory = self._inventories[mailbox.name]
+        return (
+            bool(inventory)
+            and inventory is not None
+            and inventory.claim([item.message.octets])[0] is not None
+        )
+
+    def _from_elsewhere(self, item: Decided, source: str) -> bool:
+        """Whether an earlier source of this plan, or of an earlier run, brings the same octets."""
+        if self._keep_duplicates:
+            return False
+        digest = item.message.octets.digest
+        planned = self._from.setdefault(digest, Counter())
+        mine = planned[source]
+        planned[source] += 1
+        if sum(planned.values()) - planned[source] > mine:
+            return True
+        return self._history is not None and self._history.elsewhere(item.message.key, digest) > mine
+
+    def finish(self, facts: TargetFacts | None, unreachable: Pop2imapError | None) -> None:
+        """Say what could not be foreseen, and what stands in the way."""
+        say = self._builder.remark
+        if unreachable is not None:
+            say(
+                f"the target cannot be asked ({unreachable}): folders, limits and flags of it are not foreseen"
+            )
+        if self._unlooked:
+            say(
+                f"{self._unlooked} messages go to folders that are not empty; whether they are there already "
+                "is looked up when they are moved, or now with --full"
+            )
+        if self.elsewhere:
+            say(
+                f"{self.elsewhere} messages that are stored already would go to another folder by the rules "
+                "of today; they stay where they are"
+            )
+        if facts is None:
+            return
+        for quota, coming, unit in (
+            (facts.quota_octets, self._coming.octets, "octets"),
+            (facts.quota_messages, self._coming.messages, "messages"),
+        ):
+            if quota is not None and quota[0] + coming > quota[1]:
+                say(
+                    f"the target's quota is too small: {quota[1]} {unit} allowed, {quota[0]} used, "
+                    f"{coming} to come"
+                )

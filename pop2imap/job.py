@@ -1,0 +1,28 @@
+"""What there is to do: one account, all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pop2imap.config import Options
+from pop2imap.rules import Rules
+from pop2imap.sources import Source
+from pop2imap.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One account to migrate. The sources are taken in order; the same octets from two of them are one."""
+
+    sources: tuple[Source, ...]
+    target: Target
+    rules: Rules
+    options: Options
+    dry_run: bool = False
+
+    @property
+    def rules_digest(self) -> str:
+        """Names everything that decides what is skipped and where mail goes."""
+        decides = f"{self.rules.digest} {self.options.since} {self.options.before}"
+        return hashlib.sha256(decides.encode()).hexdigest()[:16]

@@ -1,0 +1,135 @@
+"""One listing of one source, less what is settled: the part of the way that plan and migration share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pop2imap.config import Options
+from pop2imap.decide import Decider
+from pop2imap.errors import NotFinished
+from pop2imap.journal import Entry
+from pop2imap.model import SETTLED, Account, Key, Ref
+from pop2imap.progress import Progress
+from pop2imap.report.builder import ReportBuilder, SourceLedger
+from pop2imap.rules import Rules
+from pop2imap.sources import Listing, Source
+
+LOOKUP = 1000
+"""Keys that the journal is asked for at once."""
+
+RENUMBERED = 0.2
+SAME_COUNT = 0.8
+RENUMBERED_FROM = 10
+"""More than this share of the known UIDLs is gone (of at least ten), and the listing is about as long as it was:
+then the server has probably given its messages new UIDLs (a maildrop restored, moved or rebuilt)."""
+
+Lookup = Callable[[Sequence[Key]], dict[Key, Entry]]
+
+
+@dataclass(slots=True)
+class Listed:
+    """``todo`` is what still has to be read, ``entries`` what the journal knows of some of that. ``vanished``
+    counts settled keys that a complete listing no longer shows."""
+
+    listing: Listing
+    ledger: SourceLedger
+    decider: Decider
+    todo: list[Ref]
+    entries: Mapping[Key, Entry]
+    vanished: int
+
+    def rest_is_pending(self) -> None:
+        """Whatever has no account by now is pending."""
+        self.ledger.rest_is_pending(lambda position: self.listing.refs[position - 1].size)
+
+    def names(self) -> set[Key]:
+        """Every key of the listing."""
+        return {ref.key for ref in self.listing.refs if ref.key is not None}
+
+
+def list_source(
+    source: Source,
+    *,
+    rules: Rules,
+    rules_digest: str,
+    options: Options,
+    lookup: Lookup,
+    known: int,
+    run_start: datetime,
+    builder: ReportBuilder,
+    progress: Progress,
+    compare_placed: bool,
+) -> Listed:
+    """List ``source`` and account for all that needs no reading. ``known`` is how many settled keys the
+    journal has of it. ``compare_placed``: read also what is settled, but was placed by other rules.
+
+    Raises NotFinished where the server seems to have renumbered its messages, unless
+    ``options.accept_renumbered``.
+    """
+    progress.start(f"listing {source.id}", 0, 0)
+    at = [0]
+
+    def listed_so_far(done: int, _expected: int) -> None:
+        progress.advance(done - at[0], 0)
+        at[0] = done
+
+    listing = source.list(listed_so_far)
+    progress.finish()
+    for remark in listing.remarks:
+        builder.remark(remark)
+    ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
+    decider = Decider(rules, options, source.folder, len(listing.refs), run_start)
+    todo: list[Ref] = []
+    to_read: dict[Key, Entry] = {}
+    found = other_rules = 0
+    for start in range(0, len(listing.refs), LOOKUP):
+        refs = listing.refs[start : start + LOOKUP]
+        entries = lookup([ref.key for ref in refs if ref.key is not None])
+        for ref in refs:
+            entry = entries.get(ref.key) if ref.key is not None else None
+            if entry is None or ref.key is None:
+                todo.append(ref)
+                continue
+            decider.remember(ref.position, entry.date)
+            settled = entry.account in SETTLED
+            found += settled
+            moved_by_others = settled and entry.rules_digest != rules_digest
+            other_rules += moved_by_others
+            if (compare_placed and moved_by_others) or not needs_no_reading(entry, rules_digest):
+                to_read[ref.key] = entry
+                todo.append(ref)
+            else:
+                size = entry.size or ref.size
+                ledger.put(ref.position, entry.account, size)
+                builder.problem(
+                    entry.account, source.id, ref.position, ref.key, entry.reason, date=entry.date, size=size
+                )
+    vanished = max(known - found, 0) if listing.complete else 0
+    if source.kind == "pop3" and not options.accept_renumbered:
+        _ask_if_renumbered(source.id, known, vanished, len(listing.refs))
+    if other_rules and not compare_placed:
+        builder.remark(
+            f"{other_rules} messages of {source.id} were placed by other rules or options and stay where they "
+            "are; a plan says how many the rules of today would put elsewhere"
+        )
+    return Listed(listing, ledger, decider, todo, to_read, vanished)
+
+
+def needs_no_reading(entry: Entry, rules_digest: str) -> bool:
+    """Settled; or refused or held, which only a person can change; or skipped by these very rules."""
+    if entry.account is Account.SKIPPED:
+        return entry.rules_digest == rules_digest
+    return entry.account in SETTLED or entry.account in {Account.REFUSED, Account.HELD}
+
+
+def _ask_if_renumbered(source: str, known: int, vanished: int, listed: int) -> None:
+    if known >= RENUMBERED_FROM and vanished > RENUMBERED * known and listed >= SAME_COUNT * known:
+        raise NotFinished(
+            f"{vanished} of the {known} messages moved before are no longer listed under their UIDL, and the "
+            f"maildrop lists {listed}: the server seems to have given its messages new UIDLs",
+            where=source,
+            todo="run again with --accept-renumbered: every message is then read and compared by its octets, "
+            "and what was moved before is not moved again",
+        )

@@ -1,0 +1,252 @@
+"""One account, from start to end.
+
+::
+
+    open target ── recover what an earlier run left in doubt
+      for each source:
+        open ── list ── drop what is settled ── read ── decide ── place ── append ── settle ── close
+    report
+
+Running again is always right: it goes on from the journal. Within a run, a connection that is lost is opened
+again a few times, and each time the way begins at *recover*. A dry run (:mod:`pop2imap.plan`) goes the same
+way up to *decide*.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+
+from tenacity import RetryCallState, Retrying
+
+from pop2imap.errors import Again, ExitCode, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.job import Job
+from pop2imap.journal import Entry, Journal
+from pop2imap.journal.store import open_journal
+from pop2imap.listed import Listed, list_source
+from pop2imap.model import SETTLED, Account, Key, Ref
+from pop2imap.pipeline import Budgets, Pipeline, Stop
+from pop2imap.placing import Folders, Placer
+from pop2imap.plan import plan
+from pop2imap.progress import Progress
+from pop2imap.recovery import recover
+from pop2imap.report import Count, Report
+from pop2imap.report.builder import ReportBuilder
+from pop2imap.sources import Source
+
+TRIES = 5
+"""How often in a row a lost connection is opened again while nothing gets done in between."""
+
+LONGEST_HINT = 60.0
+"""Seconds. A server that asks for a longer pause ends the run, which says when to come back."""
+
+Now = Callable[[], datetime]
+
+
+def migrate(
+    job: Job, progress: Progress, stop: threading.Event, *, now: Now = lambda: datetime.now(UTC)
+) -> Report:
+    """Do the job, or with ``dry_run`` say what it would do. What ended it early is in the report, too.
+
+    ``stop`` ends it early; a :class:`Stop` also says with which exit code. Raises InternalError alone, when
+    the accounts do not add up.
+    """
+    started = now()
+    builder = ReportBuilder(
+        dry_run=job.dry_run,
+        started=started,
+        target=job.target.identity,
+        mark=str(job.options.mark),
+        rules=job.rules.names,
+    )
+    try:
+        if job.dry_run:
+            plan(job, builder, started, progress, stop)
+        else:
+            with closing(open_journal(job.options.state_dir, job.target.identity)) as journal:
+                _Run(job, journal, builder, progress, stop, now, started).move()
+    except Pop2imapError as error:
+        builder.error = error
+    if stop.is_set() and builder.error is None:
+        builder.interrupted = stop.exit_code if isinstance(stop, Stop) else Stop.exit_code
+    return builder.build(now())
+
+
+class _Run:
+    """One migration under way."""
+
+    def __init__(
+        self,
+        job: Job,
+        journal: Journal,
+        builder: ReportBuilder,
+        progress: Progress,
+        stop: threading.Event,
+        now: Now,
+        started: datetime,
+    ) -> None:
+        self.job, self.journal, self.builder = job, journal, builder
+        self.progress, self.stop, self.now, self.started = progress, stop, now, started
+        self.to_do = list(job.sources)
+        self.left = job.options.limit
+        self.quiet_since = journal.last_alive or started
+        self.connected = False
+        self.fruitless, self.moved = 0, builder.moved
+
+    def move(self) -> None:
+        """All of it, with new tries where a connection is lost. Raises what ended it."""
+        exit_code = ExitCode.INTERNAL
+        try:
+            Retrying(
+                retry=self._worth_another_try,
+                stop=lambda _: self.fruitless >= TRIES,
+                wait=self._pause,
+                sleep=self._wait,
+                reraise=True,
+            )(self._attempt)
+            exit_code = ExitCode.OK
+        except Pop2imapError as error:
+            exit_code = error.exit_code
+            raise
+        finally:
+            self._folders_at_end()
+            self.job.target.close()
+            self.journal.finish_run(exit_code, {"moved": self.builder.moved.messages})
+
+    def _worth_another_try(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, Pop2imapError) or self.stop.is_set():
+            return False
+        self.quiet_since = self.now()
+        self.fruitless = self.fruitless + 1 if self.builder.moved == self.moved else 1
+        self.moved = self.builder.moved
+        lost = error.again is Again.NOW or (self.connected and isinstance(error, HostUnavailable))
+        hinted = error.again is Again.LATER and error.retry_after and error.retry_after <= LONGEST_HINT
+        if not (lost or hinted):
+            return False
+        if self.fruitless < TRIES:
+            self.progress.say(f"{error}; trying again")
+        return True
+
+    def _pause(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        hint = error.retry_after if isinstance(error, Pop2imapError) else None
+        return hint if hint is not None else float(2 ** (self.fruitless - 1))
+
+    def _wait(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
+
+    def _attempt(self) -> None:
+        target = self.job.target
+        target.close()
+        target.open()
+        self.connected = True
+        recovered = recover(
+            self.journal,
+            target,
+            now=self.now,
+            wait=self._wait,
+            fence=self.job.options.fence,
+            quiet_since=self.quiet_since,
+            say=self.progress.say,
+        )
+        if recovered.text:
+            self.builder.remark(recovered.text)
+        folders = Folders(self.journal, target, self.builder, assume_empty=self.job.options.assume_empty)
+        while self.to_do and not self.stop.is_set():
+            self._move_source(self.to_do[0], folders)
+            self.to_do.pop(0)
+
+    def _move_source(self, source: Source, folders: Folders) -> None:
+        """One source, once through. Raises what the source or the target raised."""
+        settled = False
+        try:
+            source.open()
+            listed = list_source(
+                source,
+                rules=self.job.rules,
+                rules_digest=self.job.rules_digest,
+                options=self.job.options,
+                lookup=self.journal.lookup,
+                known=self.journal.known(source.id),
+                run_start=self.started,
+                builder=self.builder,
+                progress=self.progress,
+                compare_placed=False,
+            )
+            todo = listed.todo if self.left is None else listed.todo[: self.left]
+            try:
+                settled = self._move_messages(source, listed, todo, folders)
+            finally:
+                listed.rest_is_pending()
+                self.progress.finish()
+            if self.left is not None:
+                self.left -= len(todo)
+            settled = settled and listed.ledger.tally.all_in(
+                SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
+            )
+        finally:
+            for remark in source.close(settled=settled):
+                self.builder.remark(remark)
+
+    def _move_messages(self, source: Source, listed: Listed, todo: Sequence[Ref], folders: Folders) -> bool:
+        if not todo:
+            return True
+        self.progress.start("moving", sum(ref.size for ref in todo), len(todo))
+        unnamed = any(ref.key is None for ref in todo)
+
+        def known(key: Key) -> Entry | None:
+            if unnamed:  # then its source could name it only now
+                return self.journal.lookup([key]).get(key)
+            return listed.entries.get(key)
+
+        budgets = Budgets()
+        placer = Placer(
+            journal=self.journal,
+            folders=folders,
+            options=self.job.options,
+            rules_digest=self.job.rules_digest,
+            ledger=listed.ledger,
+            builder=self.builder,
+            budgets=budgets,
+            progress=self.progress,
+            known=known,
+            renamed=_Renamed(source.id, listed, self.journal),
+        )
+        items = listed.decider.decide(source.read(todo))
+        return Pipeline(items, placer, self.job.target, budgets, self.stop).run()
+
+    def _folders_at_end(self) -> None:
+        """What the folders hold now, as far as the target still answers."""
+        ours = self.journal.folders()
+        for folder in self.builder.folders:
+            after = None
+            try:
+                mailbox = self.job.target.locate(folder)
+                after = mailbox.messages if mailbox else None
+            except Pop2imapError:
+                pass
+            self.builder.at_end(folder, Count(*ours.get(folder, (0, 0))), after)
+
+
+class _Renamed:
+    """Finds the settled message that a new UIDL stands for: same source, same octets, and its own UIDL no
+    longer listed (QUIRK(Dovecot): UIDLs change with UIDVALIDITY; others when a maildrop is moved). Each old
+    name is given away once."""
+
+    def __init__(self, source: str, listed: Listed, journal: Journal) -> None:
+        self._source, self._listed, self._journal = source, listed, journal
+        self._names: set[Key] | None = None
+
+    def __call__(self, key: Key, digest: bytes) -> Key | None:
+        if not self._listed.vanished:
+            return None
+        for old in self._journal.same_octets(self._source, digest):
+            if self._names is None:
+                self._names = self._listed.names()
+            if old != key and old not in self._names:
+                return old
+        return None

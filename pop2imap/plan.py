@@ -1,0 +1,106 @@
+"""The dry run of one account: the same way as a migration, up to the decisions. Writes nowhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import datetime
+
+from pop2imap.decide import Decided
+from pop2imap.errors import HostUnavailable, Pop2imapError
+from pop2imap.forecast import Forecast
+from pop2imap.job import Job
+from pop2imap.journal import Entry
+from pop2imap.journal.history import History, read_history
+from pop2imap.listed import list_source
+from pop2imap.model import Key
+from pop2imap.progress import Progress
+from pop2imap.report import Count
+from pop2imap.report.builder import ReportBuilder
+from pop2imap.sources import Source
+
+
+def plan(
+    job: Job, builder: ReportBuilder, run_start: datetime, progress: Progress, stop: threading.Event
+) -> None:
+    """Fill ``builder`` with what a migration would do now.
+
+    A target that cannot be reached is a remark; every other trouble is raised as :mod:`pop2imap.errors` has it.
+    """
+    target, facts, unreachable = job.target, None, None
+    with ExitStack() as stack:
+        try:
+            stack.callback(target.close)
+            facts = target.open()
+        except HostUnavailable as error:
+            unreachable = error
+        history = read_history(job.options.state_dir, target.identity)
+        if history is not None:
+            stack.callback(history.close)
+        forecast = Forecast(
+            builder,
+            progress,
+            None if unreachable else target,
+            history,
+            assume_empty=job.options.assume_empty,
+            keep_duplicates=job.options.keep_duplicates,
+        )
+        for source in job.sources:
+            if not stop.is_set():
+                _plan_source(job, source, history, forecast, builder, run_start, progress, stop)
+        forecast.finish(facts, unreachable)
+        ours = history.folders() if history else {}
+        for folder in builder.folders:
+            builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
+
+
+def _plan_source(
+    job: Job,
+    source: Source,
+    history: History | None,
+    forecast: Forecast,
+    builder: ReportBuilder,
+    run_start: datetime,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    def lookup(keys: Sequence[Key]) -> dict[Key, Entry]:
+        return history.lookup(keys) if history else {}
+
+    full = job.options.full
+    try:
+        source.open()
+        listed = list_source(
+            source,
+            rules=job.rules,
+            rules_digest=job.rules_digest,
+            options=job.options,
+            lookup=lookup,
+            known=history.known(source.id) if history else 0,
+            run_start=run_start,
+            builder=builder,
+            progress=progress,
+            compare_placed=True,
+        )
+        if any(ref.key is None for ref in listed.todo):
+            builder.remark(
+                f"{source.id} does not name all its messages: which were moved before is not foreseen"
+            )
+        progress.start(f"looking at {source.id}", sum(ref.size for ref in listed.todo), len(listed.todo))
+        try:
+            for item in listed.decider.decide((source.read if full else source.peek)(listed.todo)):
+                key = item.message.key if isinstance(item, Decided) else item.key
+                forecast.take(item, listed.ledger, listed.entries.get(key) if key else None)
+                if stop.is_set():
+                    break
+        except Pop2imapError:
+            listed.rest_is_pending()
+            raise
+        finally:
+            progress.finish()
+        listed.rest_is_pending()
+    finally:
+        # a dry run with bodies leaves no QUIT: some servers hide what was retrieved (QUIRK(Gmail))
+        for remark in source.close(settled=not full):
+            builder.remark(remark)

@@ -1,0 +1,200 @@
+"""Collects, while a run goes on, what its report will say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from pop2imap.errors import ExitCode, Pop2imapError
+from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Decision, Key, Mailbox, Remark
+from pop2imap.report import PROBLEMS, Count, FolderReport, Problem, Report, SourceReport
+from pop2imap.report.tally import Tally
+
+TODO = {
+    Account.REFUSED: "keep it at the source; save it from there, or change what the reason names",
+    Account.HELD: "look in the target whether it is there; it is never sent again by itself",
+    Account.UNREADABLE: "try to open it with the program or web mail of the source",
+    Account.GONE: "nothing, if it was deleted or moved there on purpose",
+}
+
+
+class Judged(Protocol):
+    """What the builder wants to know of a decision (``decide.Decided`` has it all)."""
+
+    @property
+    def date(self) -> datetime: ...
+    @property
+    def date_from(self) -> DateFrom: ...
+    @property
+    def guessed(self) -> bool: ...
+    @property
+    def decision(self) -> Decision: ...
+
+
+class SourceLedger:
+    """The accounts of one listing of one source."""
+
+    def __init__(self, source: str, refs: int, octets: int, complete: bool) -> None:
+        self.source = source
+        self.complete = complete
+        self._messages, self._octets = refs, octets
+        self.tally = Tally(refs)
+
+    def put(self, position: int, account: Account, octets: int) -> None:
+        """See :meth:`Tally.put`."""
+        self.tally.put(position, account, octets)
+
+    def rest_is_pending(self, size_of: Callable[[int], int]) -> None:
+        """The run ended early: what has no account so far is pending."""
+        for position in list(self.tally.open_positions()):
+            self.tally.put(position, Account.PENDING, size_of(position))
+
+    def report(self) -> SourceReport:
+        """Raises InternalError if the equation does not hold."""
+        counts = self.tally.counts()
+        listed = sum(counts.values(), Count())
+        return SourceReport(self.source, Count(self._messages, listed.octets), counts, complete=self.complete)
+
+
+class ReportBuilder:
+    """One for a run. Everything is counted when a message gets its account, never before: so a message that
+    a lost connection made us read twice counts once."""
+
+    def __init__(
+        self, *, dry_run: bool, started: datetime, target: str, mark: str, rules: Iterable[str]
+    ) -> None:
+        self.dry_run = dry_run
+        self.target = target
+        self.error: Pop2imapError | None = None
+        self.interrupted: ExitCode | None = None
+        self.moved = Count()
+        self.extra_copies = 0
+        self._started = started
+        self._mark = mark
+        self._ledgers: dict[str, SourceLedger] = {}
+        self._folders: dict[str, FolderReport] = {}
+        self._rules: Counter[str] = Counter(dict.fromkeys(rules, 0))
+        self._dates: Counter[DateFrom] = Counter()
+        self._guessed = 0
+        self._dropped: Counter[str] = Counter()
+        self._skipped: Counter[str] = Counter()
+        self._whys: dict[tuple[str, str], str] = {}
+        self._remarks: dict[str, None] = {}
+        self._problems: dict[tuple[str, int], Problem] = {}
+
+    def begin(self, source: str, refs: int, octets: int, complete: bool) -> SourceLedger:
+        """A new listing of ``source``; replaces what an earlier try of this run had counted of it."""
+        self._ledgers[source] = SourceLedger(source, refs, octets, complete)
+        return self._ledgers[source]
+
+    def remark(self, remark: Remark | str) -> None:
+        """Something a person should know; the same words are kept once."""
+        self._remarks[remark if isinstance(remark, str) else remark.text] = None
+
+    def judged(self, judged: Judged, *, skipped: str = "") -> None:
+        """A message got its account by this decision; ``skipped``: the words of who left it out."""
+        self._rules.update(judged.decision.rules)
+        if skipped:
+            self._skipped[skipped] += 1
+            return
+        self._dates[judged.date_from] += 1
+        self._guessed += judged.guessed
+
+    def stored(self, octets: int, copies: int) -> None:
+        """So many copies of one message were stored in this run."""
+        if copies:
+            self.moved += Count(1, octets)
+            self.extra_copies += copies - 1
+
+    def why(self, rule: str, folder: str, why: str) -> None:
+        """The first message of each rule and folder explains that rule and folder."""
+        self._whys.setdefault((rule, folder), why)
+
+    def touched(self, folder: str, mailbox: Mailbox | None) -> None:
+        """This run writes (or would write) to a folder; None: it is not there yet."""
+        if folder not in self._folders:
+            self._folders[folder] = FolderReport(
+                folder,
+                mailbox.name if mailbox else "",
+                mailbox.messages if mailbox else None,
+                Count(),
+                Count(),
+                None,
+                created=mailbox is None or mailbox.created,
+            )
+
+    def added(self, folder: str, octets: int, flags: Iterable[str]) -> None:
+        """One copy went (or would go) into a folder."""
+        kept = set(flags)
+        before = self._folders[folder]
+        self._folders[folder] = replace(
+            before,
+            added=before.added + Count(1, octets),
+            unseen=before.unseen + (SEEN not in kept),
+            flagged=before.flagged + (FLAGGED in kept),
+        )
+
+    def at_end(self, folder: str, ours: Count, after: int | None) -> None:
+        """What is known of a folder at the end of the run."""
+        self._folders[folder] = replace(self._folders[folder], ours=ours, after=after)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders touched so far."""
+        return tuple(self._folders)
+
+    def dropped(self, flags: Iterable[str]) -> None:
+        """Flags that a mailbox cannot keep, once for each message."""
+        self._dropped.update(flags)
+
+    def problem(
+        self,
+        account: Account,
+        source: str,
+        position: int,
+        key: Key | None,
+        reason: str,
+        *,
+        date: datetime | None = None,
+        subject: str = "",
+        size: int = 0,
+    ) -> None:
+        """One message a person has to look at (other accounts than ``PROBLEMS`` are passed over)."""
+        if account in PROBLEMS:
+            self._problems[(source, position)] = Problem(
+                account,
+                source,
+                str(key) if key else f"message {position}",
+                date,
+                subject,
+                size,
+                reason,
+                TODO[account],
+            )
+
+    def build(self, finished: datetime) -> Report:
+        """The report. Raises InternalError if the equation does not hold."""
+        return Report(
+            dry_run=self.dry_run,
+            started=self._started,
+            finished=finished,
+            target=self.target,
+            sources=tuple(ledger.report() for ledger in self._ledgers.values()),
+            moved=self.moved,
+            extra_copies=self.extra_copies,
+            folders=tuple(sorted(self._folders.values(), key=lambda f: (f.folder != "INBOX", f.folder))),
+            rules=tuple(self._rules.items()),
+            dates=dict(self._dates),
+            read_state_guessed=self._guessed,
+            mark=self._mark,
+            dropped_flags=dict(self._dropped),
+            skipped_why=dict(self._skipped),
+            whys=tuple(self._whys.values()),
+            remarks=tuple(self._remarks),
+            problems=tuple(self._problems.values()),
+            error=self.error,
+            interrupted=self.interrupted,
+        )

@@ -1,0 +1,141 @@
+"""The report for programs: the JSON document, a CSV of the folders and problems, and writing any of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pop2imap.errors import LocalIOError, UsageError
+from pop2imap.model import Account
+from pop2imap.report import SCHEMA_VERSION, Count, Report
+from pop2imap.report.text import render
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """The document of ``--json``; its fields are described in ``docs/exit-codes.md``."""
+    counts = report.counts
+    unsafe = report.unsafe_because()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "result": report.exit_code.name.lower(),
+        "exit_code": int(report.exit_code),
+        "dry_run": report.dry_run,
+        "started": _time(report.started),
+        "finished": _time(report.finished),
+        "target": report.target,
+        "counts": {"source": report.listed.messages}
+        | {account.value: counts[account].messages for account in Account},
+        "octets": {"source": report.listed.octets}
+        | {account.value: counts[account].octets for account in Account},
+        "moved": _count(report.moved),
+        "extra_copies": report.extra_copies,
+        "sources": [
+            {
+                "id": source.id,
+                "complete": source.complete,
+                "listed": _count(source.listed),
+                "counts": {account.value: source.counts[account].messages for account in Account},
+            }
+            for source in report.sources
+        ],
+        "folders": [
+            {
+                "name": folder.folder,
+                "mailbox": folder.mailbox,
+                "created": folder.created,
+                "before": folder.before,
+                "messages": folder.added.messages,
+                "bytes": folder.added.octets,
+                "unseen": folder.unseen,
+                "flagged": folder.flagged,
+                "ours": folder.ours.messages,
+                "after": folder.after,
+            }
+            for folder in report.folders
+        ],
+        "rules": [{"name": name, "matched": matched} for name, matched in report.rules],
+        "dates": {source.name.lower(): used for source, used in report.dates.items()},
+        "read_state_guessed": report.read_state_guessed,
+        "flags_dropped": dict(report.dropped_flags),
+        "skipped_because": dict(report.skipped_why),
+        "remarks": list(report.remarks),
+        "problems": [
+            {
+                "account": problem.account.value,
+                "source": problem.source,
+                "key": problem.key,
+                "date": _time(problem.date) if problem.date else None,
+                "subject": problem.subject,
+                "size": problem.size,
+                "reason": problem.reason,
+                "todo": problem.todo,
+            }
+            for problem in report.problems
+        ],
+        "error": str(report.error) if report.error else None,
+        "safe_to_delete_source": not unsafe and not report.dry_run,
+        "unsafe_because": list(unsafe),
+    }
+
+
+def as_csv(report: Report) -> str:
+    """One table: a row for each word of the equation, folder, rule and problem."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\r\n")  # RFC 4180
+    rows.writerow(("what", "name", "messages", "octets", "date", "size", "key", "reason"))
+    for account, count in report.counts.items():
+        rows.writerow(("count", account.value, count.messages, count.octets))
+    for folder in report.folders:
+        rows.writerow(("folder", _cell(folder.folder), folder.added.messages, folder.added.octets))
+    for name, matched in report.rules:
+        rows.writerow(("rule", _cell(name), matched, ""))
+    for problem in report.problems:
+        rows.writerow(
+            (
+                problem.account.value,
+                _cell(problem.subject),
+                1,
+                "",
+                _time(problem.date) if problem.date else "",
+                problem.size,
+                _cell(problem.key),
+                _cell(problem.reason),
+            )
+        )
+    return out.getvalue()
+
+
+def write(report: Report, path: Path) -> None:
+    """See :meth:`Report.write`."""
+    match path.suffix.lower():
+        case ".json":
+            text = json.dumps(as_dict(report), indent=2) + "\n"
+        case ".csv":
+            text = as_csv(report)
+        case ".txt":
+            text = render(report, full=True)
+        case _:
+            raise UsageError(f"{path}: the suffix of a report is .json, .csv or .txt")
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise LocalIOError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _count(count: Count) -> dict[str, int]:
+    return {"messages": count.messages, "bytes": count.octets}
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _cell(text: str) -> str:
+    """Text that a spreadsheet will not take for a formula (OWASP ASVS 1.2.10)."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

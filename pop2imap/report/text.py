@@ -1,0 +1,222 @@
+"""The report for people: plain text that reads from top to bottom, the sentence they look for at the end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pop2imap.errors import Again, ExitCode
+from pop2imap.model import Account, DateFrom
+from pop2imap.report import Report
+from pop2imap.text import printable
+
+SHORT_LIST = 20
+WIDTH = 110
+LINE_LIMIT = 2000
+
+WORDS = {
+    Account.STORED: "stored in the target",
+    Account.PRESENT: "present there already",
+    Account.SKIPPED: "skipped",
+    Account.REFUSED: "refused by the target",
+    Account.HELD: "held: sent, arrival not known",
+    Account.UNREADABLE: "unreadable at the source",
+    Account.GONE: "gone from the source",
+    Account.PENDING: "pending",
+}
+
+DATES = {
+    DateFrom.ENVELOPE: "the From_ line of the mbox",
+    DateFrom.RECEIVED: "the top Received line",
+    DateFrom.DATE: "the Date line",
+    DateFrom.NEIGHBOUR: "the nearest dated neighbour, having none of their own",
+    DateFrom.RUN: "the start of this run, there being no date anywhere",
+}
+
+
+def render(report: Report, *, full: bool = False) -> str:
+    """The whole report as text, lines ended by LF, safe to show: folder names are the server's words."""
+    return "\n".join(printable(line.rstrip(), LINE_LIMIT) for line in _lines(report, full)) + "\n"
+
+
+def _lines(report: Report, full: bool) -> Iterator[str]:
+    plan = report.dry_run
+    yield f"{'Plan' if plan else 'Report'}: {', '.join(s.id for s in report.sources) or 'nothing'} → {report.target}"
+    if report.read_state_guessed:
+        yield (
+            f"Read or unread is not known of {_messages(report.read_state_guessed)}; "
+            f"--mark {report.mark} decides: {_mark_in_words(report.mark)}."
+        )
+    yield ""
+    yield from _equation(report)
+    if report.folders:
+        yield ""
+        yield from _folders(report)
+    if report.rules:
+        yield ""
+        yield from _rules(report)
+    yield from _notes(report)
+    yield from _problems(report, full)
+    yield ""
+    yield from _verdict(report)
+
+
+def _equation(report: Report) -> Iterator[str]:
+    words = dict(WORDS)
+    if report.dry_run:
+        words |= {Account.STORED: "stored by an earlier run", Account.PENDING: "to be moved"}
+    table = _table("", "messages", "size")
+    table.add_row("listed at the source", f"{report.listed.messages:,}", size(report.listed.octets))
+    for account, count in report.counts.items():
+        if count.messages or account in {Account.STORED, Account.PENDING}:
+            sign = "  = " if account is Account.STORED else "  + "
+            table.add_row(sign + words[account], f"{count.messages:,}", size(count.octets))
+    yield from _drawn(table)
+    if not report.dry_run:
+        yield f"moved in this run: {_messages(report.moved.messages)}, {size(report.moved.octets)}"
+    if report.extra_copies:
+        yield f"and {report.extra_copies:,} more copies, by rules that name more than one folder"
+
+
+def _folders(report: Report) -> Iterator[str]:
+    plan = report.dry_run
+    columns = ["before", "to come" if plan else "added", "size", "unseen", "flagged"]
+    table = _table("folder", *columns, *(() if plan else ("ours", "after")))
+    for folder in report.folders:
+        name = folder.folder
+        if folder.mailbox and folder.mailbox != name:
+            name = f"{name} ({folder.mailbox})"
+        row = [
+            "new" if folder.created else _known(folder.before),
+            f"{folder.added.messages:,}",
+            size(folder.added.octets),
+            f"{folder.unseen:,}",
+            f"{folder.flagged:,}",
+        ]
+        if not plan:
+            row += [f"{folder.ours.messages:,}", _known(folder.after)]
+        table.add_row(Text(name), *row)
+    yield from _drawn(table)
+
+
+def _rules(report: Report) -> Iterator[str]:
+    table = _table("rule", "matched")
+    for name, matched in report.rules:
+        table.add_row(Text(name), f"{matched:,}" if matched else "never")
+    yield from _drawn(table)
+    if report.dry_run and report.whys:
+        yield ""
+        yield "why, by the first message of each:"
+        for why in report.whys[:SHORT_LIST]:
+            yield f"  {why}"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    notes = []
+    if report.dates:
+        used = ", ".join(f"{used:,} by {DATES[source]}" for source, used in report.dates.items())
+        notes.append(f"dates: {used}")
+    if report.dropped_flags:
+        lost = ", ".join(f"{flag} ({times:,})" for flag, times in report.dropped_flags.items())
+        notes.append(f"flags that the target does not keep: {lost}")
+    notes += [f"skipped {times:,}: {why}" for why, times in report.skipped_why.items()]
+    if any(source.id.startswith("pop3:") for source in report.sources):
+        notes.append(
+            "POP3 shows one folder only: no other folders, no sent mail, not what was read, answered or starred"
+        )
+    notes += report.remarks
+    if notes:
+        yield ""
+        yield from (f"- {note}" for note in notes)
+
+
+def _problems(report: Report, full: bool) -> Iterator[str]:
+    if not report.problems:
+        return
+    yield ""
+    yield f"{len(report.problems):,} to look at:"
+    shown = report.problems if full else report.problems[:SHORT_LIST]
+    for problem in shown:
+        date = f"{problem.date:%Y-%m-%d} " if problem.date else ""
+        subject = f'"{problem.subject}"' if problem.subject else "(no subject known)"
+        yield f"  {problem.account.value}: {date}{subject}, {size(problem.size)}, {problem.source} {problem.key}"
+        yield f"    because: {problem.reason or 'no reason known'}; what to do: {problem.todo}"
+    if len(shown) < len(report.problems):
+        yield f"  … and {len(report.problems) - len(shown):,} more: --report FILE.txt names them all"
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    if report.error is not None:
+        yield f"stopped: {report.error}"
+    if report.dry_run:
+        yield "nothing was changed: this is a plan"
+    else:
+        unsafe = report.unsafe_because()
+        yield "safe to delete the source: " + (f"no, because {'; '.join(unsafe)}" if unsafe else "yes")
+    yield f"next: {_next(report)}"
+
+
+def _next(report: Report) -> str:
+    pending = report.counts[Account.PENDING].messages
+    if report.error is not None:
+        if report.error.again is Again.NEVER:
+            return report.error.todo or "mend what stopped it, then run the same command again"
+        hint = report.error.retry_after
+        when = f" in {hint:.0f} seconds" if hint else ""
+        return f"run the same command again{when}; it goes on where it stopped"
+    if report.dry_run:
+        return "pop2imap migrate, with the same options" if pending else "nothing is left to move"
+    match report.exit_code:
+        case ExitCode.OK:
+            return "run it again whenever new mail has come to the source; only that is moved"
+        case ExitCode.INCOMPLETE:
+            return "look at the messages named above; all the others are in the target"
+        case _:
+            return "run the same command again; it goes on where it stopped"
+
+
+def _mark_in_words(mark: str) -> str:
+    if mark == "auto":
+        return "older than 14 days counts as read"
+    if mark.startswith("older-than"):
+        return f"older than {mark.partition(':')[2].removesuffix('d')} days counts as read"
+    return "all count as read" if mark == "seen" else "all count as unread"
+
+
+def _messages(number: int) -> str:
+    return f"{number:,} message{'' if number == 1 else 's'}"
+
+
+def _known(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def size(octets: int) -> str:
+    """Octets for people: ``731``, ``12.3 kB``, ``4.0 GB`` (powers of 1000)."""
+    if octets < 1000:
+        return f"{octets} B"
+    amount = float(octets)
+    units = iter(("kB", "MB", "GB", "TB"))
+    while True:
+        amount, unit = amount / 1000, next(units)
+        if amount < 999.95 or unit == "TB":
+            return f"{amount:.1f} {unit}"
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _drawn(table: Table) -> Iterable[str]:
+    """Columns as wide as their contents, wide characters counted as two cells, no colours."""
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, color_system=None, legacy_windows=False).print(table)
+    return out.getvalue().rstrip("\n").split("\n")
