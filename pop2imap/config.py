@@ -1,15 +1,25 @@
-"""What one run is to do, as frozen data."""
+"""What one run is to do, as frozen data, put together from what was said where.
+
+Each level says what it wants as the same three things: sources, a target, and :class:`Said`, in which None
+means nothing was said. :func:`assemble` lets the command line (with the environment, which the command line
+reads first) win over a ``move.toml`` (:mod:`pop2imap.movefile`), and that over the defaults of
+:class:`Options`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from pop2imap.errors import UsageError
+from pop2imap import credentials
+from pop2imap.credentials import SecretRef, Side
+from pop2imap.endpoints import Endpoint, Kind, parse, require_encryption
+from pop2imap.errors import LocalIOError, UsageError
 from pop2imap.text import printable
 
 RULE_KEYS = frozenset({"version", "default-folder", "me", "max-folders", "rule"})
@@ -90,3 +100,278 @@ class Options:
     full: bool = False
     accept_renumbered: bool = False
     fence: float = 30.0
+
+
+Quoting = Literal["auto", "mboxrd", "mboxo", "none"]
+"""How ``>From `` lines in an mbox were made; ``auto`` goes by what the file shows."""
+
+QUOTINGS: tuple[str, ...] = get_args(Quoting)
+
+REPORT_SUFFIXES = (".json", ".csv", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One source. The first four fields are for servers, the rest for files; ``lenient_end`` is for POP3
+    servers that do not end a message as they must."""
+
+    endpoint: Endpoint
+    secret: SecretRef | None = None
+    login_as: str = ""
+    ca_file: Path | None = None
+    lenient_end: bool = False
+    quoting: Quoting = "auto"
+    keep_mbox_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """The target."""
+
+    endpoint: Endpoint
+    secret: SecretRef | None = None
+    login_as: str = ""
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one level says of the options; None: nothing. See :class:`Options`."""
+
+    into: str | None = None
+    rules: Path | None = None
+    mark: Mark | None = None
+    assume_empty: bool | None = None
+    keep_duplicates: bool | None = None
+    limit: int | None = None
+    since: date | None = None
+    before: date | None = None
+    state_dir: Path | None = None
+    full: bool | None = None
+    accept_renumbered: bool | None = None
+    fence: float | None = None
+    allow_cleartext: bool | None = None
+    reports: tuple[Path, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveFile:
+    """What a ``move.toml`` says. ``has_rules``: it holds rules of its own."""
+
+    path: Path
+    sources: tuple[SourceConfig, ...] = ()
+    target: TargetConfig | None = None
+    said: Said = field(default_factory=Said)
+    has_rules: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandLine:
+    """What options and arguments say. Endpoints are as typed; ``arguments`` are those without an option's
+    name, of which the last is the target. The settings of one side hold for its server, or for every mbox."""
+
+    arguments: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    target: str | None = None
+    login_as: Mapping[Side, str | None] = field(default_factory=dict)
+    ca_file: Mapping[Side, Path | None] = field(default_factory=dict)
+    password_file: Mapping[Side, str | None] = field(default_factory=dict)
+    password_command: Mapping[Side, str | None] = field(default_factory=dict)
+    lenient_end: bool | None = None
+    quoting: Quoting | None = None
+    keep_mbox_headers: bool | None = None
+    said: Said = field(default_factory=Said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One move, complete. ``sources`` may be empty or ``target`` None only if :func:`assemble` was told that
+    a part will do."""
+
+    sources: tuple[SourceConfig, ...]
+    target: TargetConfig | None
+    options: Options
+    reports: tuple[Path, ...] = ()
+    allow_cleartext: bool = False
+
+
+def names_endpoints(line: CommandLine, file: MoveFile | None) -> bool:
+    """Whether anything names any endpoint at all."""
+    return bool(
+        line.arguments or line.sources or line.target or (file and (file.sources or file.target is not None))
+    )
+
+
+def assemble(
+    line: CommandLine, file: MoveFile | None, environ: Mapping[str, str], *, part_will_do: bool = False
+) -> Config:
+    """The move that command line, environment and file describe together. ``part_will_do``: one end alone is
+    enough.
+
+    Raises UsageError for what contradicts itself or is missing, SourceDataError for a bare path to what is no
+    mbox, LocalIOError when there is no place for a report.
+    """
+    said = _prevailing(line.said, file.said if file else Said())
+    source_endpoints, target_endpoint = _named(line, allow_cleartext=bool(said.allow_cleartext))
+
+    sources = file.sources if file else ()
+    if source_endpoints:
+        known = {source.endpoint: source for source in sources}
+        sources = tuple(known.get(endpoint) or SourceConfig(endpoint) for endpoint in source_endpoints)
+    target = file.target if file else None
+    if target_endpoint and (target is None or target.endpoint != target_endpoint):
+        target = TargetConfig(target_endpoint)
+
+    _check_endpoints(sources, target, allow_cleartext=bool(said.allow_cleartext), part_will_do=part_will_do)
+    return Config(
+        sources=_with_line_settings(sources, line, environ),
+        target=target and _with_target_settings(target, line, environ),
+        options=_options(said),
+        reports=_checked_reports(said.reports or ()),
+        allow_cleartext=bool(said.allow_cleartext),
+    )
+
+
+def _prevailing(first: Said, second: Said) -> Said:
+    """What ``first`` says, and where it is silent, what ``second`` says."""
+    values = {f.name: getattr(first, f.name) for f in fields(Said)}
+    return replace(second, **{name: value for name, value in values.items() if value is not None})
+
+
+def _named(line: CommandLine, *, allow_cleartext: bool) -> tuple[list[Endpoint], Endpoint | None]:
+    """The sources and the target that the command line names."""
+    arguments = [parse(text, allow_cleartext=allow_cleartext) for text in line.arguments]
+    sources = [parse(text, allow_cleartext=allow_cleartext) for text in line.sources]
+    target = parse(line.target, allow_cleartext=allow_cleartext) if line.target else None
+    if target is None and arguments and arguments[-1].kind is Kind.IMAP:
+        target = arguments.pop()
+    if arguments and sources:
+        raise UsageError(
+            "sources are named twice, by --source and without it", todo="name them all in one of the two ways"
+        )
+    return arguments or sources, target
+
+
+def _check_endpoints(
+    sources: Sequence[SourceConfig], target: TargetConfig | None, *, allow_cleartext: bool, part_will_do: bool
+) -> None:
+    example = "pop2imap plan pop3s://alice@pop.example.com imaps://alice@imap.example.com"
+    for source in sources:
+        if source.endpoint.kind is Kind.IMAP:
+            raise UsageError(
+                "an IMAP account cannot be a source",
+                where=printable(str(source.endpoint)),
+                todo="sources are pop3s:// URLs and mbox files; the one target comes last",
+            )
+    if target is not None and target.endpoint.kind is not Kind.IMAP:
+        raise UsageError(
+            "the target must be an IMAP account",
+            where=printable(str(target.endpoint)),
+            todo=f"write {example}",
+        )
+    if not (part_will_do and (sources or target)):
+        if not sources and target is None:
+            raise UsageError("what is to be moved, and where to?", todo=f"write {example}, or -c move.toml")
+        if not sources:
+            raise UsageError("no source is named", todo=f"write {example}")
+        if target is None:
+            raise UsageError("no target is named: the last endpoint must be one", todo=f"write {example}")
+    named = [source.endpoint for source in sources]
+    if twice := next((endpoint for endpoint in named if named.count(endpoint) > 1), None):
+        raise UsageError("this source is named twice", where=printable(str(twice)))
+    if not allow_cleartext:
+        for endpoint in [*named, *([target.endpoint] if target else [])]:
+            require_encryption(endpoint)
+
+
+def _with_line_settings(
+    sources: Sequence[SourceConfig], line: CommandLine, environ: Mapping[str, str]
+) -> tuple[SourceConfig, ...]:
+    """The sources with what the command line and the environment say of them."""
+    secret = _secret("source", line, environ)
+    login_as = _login_as("source", line)
+    servers = [source for source in sources if source.endpoint.kind is Kind.POP3]
+    if len(servers) > 1 and (secret or login_as):
+        raise UsageError(
+            f"{secret.origin if secret else '--source-login-as'} cannot tell which of the {len(servers)} POP3 "
+            "sources it is for",
+            todo="give each of them its own password-file or password-command in a move.toml (-c), keep the "
+            "passwords in the keyring, or let pop2imap ask",
+        )
+    settled = []
+    for source in sources:
+        if source.endpoint.kind is Kind.POP3:
+            source = replace(
+                source,
+                secret=secret or source.secret,
+                login_as=login_as or source.login_as,
+                ca_file=line.ca_file.get("source") or source.ca_file,
+                lenient_end=source.lenient_end if line.lenient_end is None else line.lenient_end,
+            )
+        else:
+            keep = line.keep_mbox_headers
+            source = replace(
+                source,
+                quoting=line.quoting or source.quoting,
+                keep_mbox_headers=source.keep_mbox_headers if keep is None else keep,
+            )
+        settled.append(source)
+    return tuple(settled)
+
+
+def _with_target_settings(
+    target: TargetConfig, line: CommandLine, environ: Mapping[str, str]
+) -> TargetConfig:
+    return replace(
+        target,
+        secret=_secret("target", line, environ) or target.secret,
+        login_as=_login_as("target", line) or target.login_as,
+        ca_file=line.ca_file.get("target") or target.ca_file,
+    )
+
+
+def _secret(side: Side, line: CommandLine, environ: Mapping[str, str]) -> SecretRef | None:
+    return credentials.find(
+        side, file=line.password_file.get(side), command=line.password_command.get(side), environ=environ
+    )
+
+
+def _login_as(side: Side, line: CommandLine) -> str:
+    return checked_login_as(line.login_as.get(side) or "", f"--{side}-login-as")
+
+
+def checked_login_as(user: str, where: str) -> str:
+    """``user``, if it can be sent as an authorization identity. Raises UsageError."""
+    if any(not character.isprintable() for character in user):
+        raise UsageError(f"{printable(user, 60)!r} holds characters that no login takes", where=where)
+    return user
+
+
+def _options(said: Said) -> Options:
+    known = {f.name for f in fields(Options)}
+    given = {f.name: getattr(said, f.name) for f in fields(Said) if f.name in known}
+    options = Options(**{name: value for name, value in given.items() if value is not None})
+    if options.since and options.before and options.since >= options.before:
+        raise UsageError(
+            f"no day is both since {options.since} and before {options.before}", where="--since, --before"
+        )
+    if options.limit is not None and options.limit < 1:
+        raise UsageError("must be at least 1", where="--limit")
+    if options.into is not None and (not options.into.strip() or not options.into.isprintable()):
+        raise UsageError(f"{printable(options.into, 60)!r} is no name for a folder", where="--into")
+    return options
+
+
+def _checked_reports(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """``paths``, if a report can be written to each: found out before the work and not after it."""
+    for path in paths:
+        where = printable(str(path))
+        if path.suffix.lower() not in REPORT_SUFFIXES:
+            raise UsageError(
+                "the suffix of a report says its form",
+                where=where,
+                todo=f"one of {' '.join(REPORT_SUFFIXES)}",
+            )
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise LocalIOError("no report can be written there", where=where, todo="choose another place")
+    return tuple(dict.fromkeys(paths))

@@ -150,13 +150,22 @@ def _server_endpoint(scheme: str, rest: str, allow_cleartext: bool) -> Endpoint:
     host, port = _host_and_port(scheme, authority.removesuffix("/"), default_port, sure=bool(at))
     if not userinfo:
         raise UsageError("no user name", where=f"{scheme}://", todo=f"write {example}")
-    if transport is Transport.CLEAR and not (allow_cleartext or is_loopback(host)):
-        raise UsageError(
-            "refused: password and mail would travel in clear text",
-            where=f"{scheme}://…@{host}",
-            todo=f"write {kind.value}s:// or {kind.value}+starttls://; --allow-cleartext if there is no other way",
-        )
-    return Endpoint(kind, _user(scheme, userinfo), host, port, transport)
+    endpoint = Endpoint(kind, _user(scheme, userinfo), host, port, transport)
+    if not allow_cleartext:
+        require_encryption(endpoint)
+    return endpoint
+
+
+def require_encryption(endpoint: Endpoint) -> None:
+    """Raise UsageError if ``endpoint`` would be reached in clear text over a network."""
+    if endpoint.kind is Kind.MBOX or endpoint.transport is not Transport.CLEAR or is_loopback(endpoint.host):
+        return
+    protocol = endpoint.kind.value
+    raise UsageError(
+        "refused: password and mail would travel in clear text",
+        where=f"{protocol}://…@{endpoint.host}",
+        todo=f"write {protocol}s:// or {protocol}+starttls://; --allow-cleartext if there is no other way",
+    )
 
 
 def _unknown_scheme(scheme: str) -> NoReturn:
