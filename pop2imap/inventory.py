@@ -43,10 +43,11 @@ class Inventory:
         """For each message the UID of a copy that is there already, claimed for it, or None."""
         self._look_at({size for message in octets for size in _likely_sizes(message)})
         claimed: list[int | None] = [None] * len(octets)
-        for same in (lambda m: m.digest, lambda m: m.match_digest):  # exact copies first
+        for exact in (True, False):  # exact copies first
             for at, message in enumerate(octets):
                 if claimed[at] is None:
-                    claimed[at] = self._claim(same(message), message.match_digest)
+                    same = message.digest if exact else message.match_digest
+                    claimed[at] = self._claim(same, message.match_digest)
         return claimed
 
     def _look_at(self, sizes: Iterable[int]) -> None:
