@@ -70,6 +70,7 @@ class _Reader:
         self._words: list[str] = []  # of the display name or of a bare address, with quotes where they stood
         self._comments: list[str] = []
         self._angle: str | None = None
+        self._after = 0  # how many words stood before it
 
     def read(self, text: str) -> Iterator[Address]:
         comments = _comment_ends(text)
@@ -83,9 +84,13 @@ class _Reader:
                 continue
             at = token.end()
             if kind == "angle":
-                if self._angle is not None:
+                if self._angle is not None:  # a comma is missing: what stands between belongs to the second
+                    words = self._words[self._after :]
+                    del self._words[self._after :]
                     yield from self._mailbox()
+                    self._words = words
                 self._angle = token["angle"]
+                self._after = len(self._words)
             elif kind != "special":
                 self._words.append(" " if kind == "space" else token[0])
             elif token[0] in ",;":
