@@ -61,7 +61,7 @@ class Mark:
                 if found and int(found[1]) <= MAX_DAYS:
                     return cls("older-than", int(found[1]))
         raise UsageError(
-            f"{printable(text, 60)!r} is no way to mark mail",
+            f"'{printable(text, 60)}' is no way to mark mail",
             where="mark",
             todo="one of: auto, seen, unseen, older-than:30d",
         )
@@ -85,7 +85,8 @@ class Options:
     """How to move. ``since`` (inclusive) and ``before`` (exclusive) are days in UTC of the internal date;
     ``limit`` is the most messages to upload in this run; ``fence`` is in seconds.
 
-    ``into`` None: the rules' own default folder, else INBOX. ``rules`` None: no rules but the defaults.
+    ``into`` None: the rules' own default folder, else INBOX. ``rules`` names a rules file, or a ``move.toml``
+    that holds rules; None: no rules but the default folder.
     """
 
     into: str | None = None
@@ -212,6 +213,8 @@ def assemble(
     mbox, LocalIOError when there is no place for a report.
     """
     said = _prevailing(line.said, file.said if file else Said())
+    if file and file.has_rules and said.rules is None:
+        said = replace(said, rules=file.path)
     source_endpoints, target_endpoint = _named(line, allow_cleartext=bool(said.allow_cleartext))
 
     sources = file.sources if file else ()
@@ -343,7 +346,7 @@ def _login_as(side: Side, line: CommandLine) -> str:
 def checked_login_as(user: str, where: str) -> str:
     """``user``, if it can be sent as an authorization identity. Raises UsageError."""
     if any(not character.isprintable() for character in user):
-        raise UsageError(f"{printable(user, 60)!r} holds characters that no login takes", where=where)
+        raise UsageError(f"'{printable(user, 60)}' holds characters that no login takes", where=where)
     return user
 
 
@@ -358,7 +361,7 @@ def _options(said: Said) -> Options:
     if options.limit is not None and options.limit < 1:
         raise UsageError("must be at least 1", where="--limit")
     if options.into is not None and (not options.into.strip() or not options.into.isprintable()):
-        raise UsageError(f"{printable(options.into, 60)!r} is no name for a folder", where="--into")
+        raise UsageError(f"'{printable(options.into, 60)}' is no name for a folder", where="--into")
     return options
 
 

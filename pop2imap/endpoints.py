@@ -242,12 +242,12 @@ def _host_name(scheme: str, name: str) -> str:
             ascii_name = idna.encode(ascii_name, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise UsageError(
-                f"{printable(name, 80)!r} is no host name: {printable(str(error), 80)}", where=f"{scheme}://"
+                f"'{printable(name, 80)}' is no host name: {printable(str(error), 80)}", where=f"{scheme}://"
             ) from None
     labels = ascii_name.split(".")
     if len(ascii_name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise UsageError(
-            f"{printable(name, 80)!r} is no host name" if name else "no host name",
+            f"'{printable(name, 80)}' is no host name" if name else "no host name",
             where=f"{scheme}://",
             todo=f"write {scheme}://USER@HOST",
         )
@@ -256,7 +256,7 @@ def _host_name(scheme: str, name: str) -> str:
             ipaddress.IPv4Address(ascii_name)
         except ValueError:
             raise UsageError(
-                f"{printable(name, 80)!r} is neither a host name nor an IPv4 address", where=f"{scheme}://"
+                f"'{printable(name, 80)}' is neither a host name nor an IPv4 address", where=f"{scheme}://"
             ) from None
     return ascii_name
 
@@ -335,5 +335,5 @@ def not_an_mbox(start: bytes, where: str, otherwise: str) -> SourceDataError:
     if _HEADER_LINE.match(start):
         what = "this looks like a single message, not an mbox, in which each message begins with a From line"
     else:
-        what = f"no mbox: it begins with {printable(start[:24], 60)!r}, not with 'From '"
+        what = f"no mbox: it begins with '{printable(start[:24], 60)}', not with 'From '"
     return SourceDataError(what, where=where, todo=otherwise)
