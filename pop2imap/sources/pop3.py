@@ -1,0 +1,276 @@
+"""A POP3 maildrop as a source.
+
+POP3 has numbers that are valid for one session, names that last (UIDL), sizes that are estimates, and no state
+but "still there". So the listing is UIDL and LIST (``pop3_listing``), and a message is what RETR gives up to
+CRLF . CRLF, whatever LIST said of its size (``pop3_fetch``, over ``pop3_session``, over ``pop3_wire``).
+
+*QUIT is a statement.* On it servers remove what was marked, Gmail hides what was retrieved, ``EXPIRE 0`` may delete
+it. So it is sent only when the caller says that all is settled, and never when an answer to a RETR was not taken.
+
+*A name that means something lasts.* What has no usable UIDL is named by its octets: ``sha256:`` and the digest in
+hex, with its nth repeat among the messages that were read in this session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pop2imap import net
+from pop2imap.credentials import Secret
+from pop2imap.errors import InternalError, Pop2imapError
+from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
+from pop2imap.octets import StoredOctets, from_bytes
+from pop2imap.sources import Listing, ListProgress, pop3_errors, pop3_wire
+from pop2imap.sources.pop3_capabilities import Capabilities
+from pop2imap.sources.pop3_fetch import STRIKES, Experience, Fetcher, Request
+from pop2imap.sources.pop3_listing import DIGEST_NAME, POSITION_NAME, Names, Scan, Table, drop_count, merge
+from pop2imap.sources.pop3_session import Session, open_session
+from pop2imap.sources.pop3_wire import Command, Status
+from pop2imap.text import printable
+
+UNKNOWN_SIZE = 64 << 10
+"""What a message without a size counts in the window, in octets."""
+
+HEAD_SIZE = 4 << 10
+"""What a header counts in the window, in octets."""
+
+
+class Pop3Source:
+    """A maildrop; satisfies :class:`pop2imap.sources.Source`.
+
+    ``user`` logs in with ``password``; with ``login_as`` it does so for the mailbox of that user (AUTH PLAIN with an
+    authorization identity). Large messages go to ``spool``. ``lenient_end`` also takes LF . LF for the end of a
+    message: for servers that write bare LF throughout, since it lets mail from strangers end early on all
+    others. The caller has made sure that a transport in clear text is meant.
+    """
+
+    kind = "pop3"
+    folder = "INBOX"
+
+    def __init__(
+        self,
+        server: net.Server,
+        user: str,
+        password: Secret,
+        *,
+        login_as: str = "",
+        spool: Path | None = None,
+        lenient_end: bool = False,
+    ) -> None:
+        self.id = f"pop3:{login_as or user}@{str(server).lower()}"
+        self._server = server
+        self._user = user
+        self._password = password
+        self._login_as = login_as
+        self._spool = spool
+        self._lenient_end = lenient_end
+        self._experience = Experience()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._session: Session | None = None
+        self._table: Table | None = None
+        self._fetcher: Fetcher | None = None
+        self._unnamed: dict[bytes, dict[int, int]] = {}  # digest → position → nth, of what has no UIDL
+        self._top_works = False
+        self._without_head = 0
+        self._sizes_differ = 0
+        self._shorter = 0
+
+    # ---- the session -----------------------------------------------------------------------------------
+
+    def open(self) -> tuple[str, ...]:
+        if self._session is not None:
+            self._session.close()
+        self._reset()
+        session, how = open_session(
+            self._server, self._user, self._password, self._login_as, lenient_end=self._lenient_end
+        )
+        self._session, self._fetcher = session, Fetcher(session, self._experience, self._spool)
+        return tuple(self._facts(session, how))
+
+    def _facts(self, session: Session, how: str) -> Iterator[str]:
+        yield f"POP3 at {self._server}: {session.greeting.words or 'no greeting'}"
+        travel = {
+            net.Transport.TLS: "over TLS",
+            net.Transport.STARTTLS: "over TLS, begun with STLS",
+            net.Transport.CLEAR: "in clear text",
+        }[self._server.transport]
+        mailbox = f" for the mailbox of {printable(self._login_as)}" if self._login_as else ""
+        yield f"logged in as {printable(self._user)}{mailbox} with {how}, {travel}"
+        known = session.capabilities
+        if not known.known:
+            yield "does not say what it offers (no CAPA)"
+        elif missing := [name for name in ("UIDL", "TOP", "PIPELINING") if name not in known]:
+            costs = {
+                "UIDL": "each run has to read everything again",
+                "TOP": "a dry run cannot see what is in the messages",
+                "PIPELINING": "messages are fetched one at a time",
+            }
+            yield from (f"offers no {name}: {costs[name]}" for name in missing)
+        else:
+            yield "offers UIDL, TOP, PIPELINING"
+        if self._experience.one_at_a_time:
+            yield f"messages are fetched one at a time: {self._experience.one_at_a_time}"
+        if known.login_delay:
+            yield f"wants {known.login_delay:.0f} seconds between two logins"
+        if known.offers.get("EXPIRE", ())[:1] == ("0",):
+            yield "may delete what was fetched once the session has ended well (EXPIRE 0)"
+
+    def close(self, *, settled: bool) -> tuple[Remark, ...]:
+        session = self._session
+        if session is None:
+            return ()
+        remarks = list(self._noticed())
+        if settled and (trouble := self._quit(session)):
+            remarks.append(Remark(f"the POP3 session ended without a proper QUIT: {trouble}"))
+        session.close()
+        self._reset()
+        return tuple(remarks)
+
+    def _quit(self, session: Session) -> str:
+        """QUIT, if that is no lie. Returns what was in its way."""
+        if session.ended:
+            return session.ended
+        if self._fetcher and self._fetcher.owed:
+            return "messages were asked for and not taken"
+        try:
+            status = session.ask(pop3_wire.QUIT)
+        except Pop2imapError as error:
+            return error.what
+        return "" if status.ok else f'the server said "{status.words}"'
+
+    def _noticed(self) -> Iterator[Remark]:
+        if self._experience.one_at_a_time:
+            yield Remark(f"messages were fetched one at a time: {self._experience.one_at_a_time}")
+        if self._without_head:
+            yield Remark(
+                "the server has no TOP: nothing is known of messages before they are fetched",
+                self._without_head,
+            )
+        if self._sizes_differ:
+            shorter = f" ({self._shorter} of them shorter)" if self._shorter else ""
+            yield Remark(
+                f"messages are not as long as the server's listing says{shorter}: many servers estimate, and the "
+                "end mark decides",
+                self._sizes_differ,
+            )
+
+    # ---- the listing -----------------------------------------------------------------------------------
+
+    def list(self, progress: ListProgress | None = None) -> Listing:
+        if self._session is None:
+            raise InternalError("a POP3 source is listed before it is opened")
+        session = self._session
+        self._table = None
+        status = session.ask(pop3_wire.STAT)
+        count = drop_count(status) if status.ok else None
+        done = 0
+
+        def told(lines: int) -> None:
+            nonlocal done
+            done += lines
+            if progress:
+                progress(done // 2, max(count or 0, len(scan.numbers)))
+
+        scan = Scan()
+        status = session.ask(pop3_wire.LIST)
+        if status.ok:
+            for lines in session.lines():
+                scan.add(lines)
+                told(len(lines))
+        elif count != 0:  # some refuse to list nothing
+            raise pop3_errors.command_refused(status, "LIST", session.where)
+        names: Names | None = None
+        status = session.ask(pop3_wire.UIDL)
+        if status.ok:
+            names = Names()
+            for lines in session.lines():
+                names.add(lines)
+                told(len(lines))
+        elif status.code in pop3_errors.LATER:  # no reason to take every message for a new one
+            raise pop3_errors.command_refused(status, "UIDL", session.where)
+        table, remarks = merge(self.id, count, scan, names)
+        if progress:
+            progress(len(table), len(table))
+        self._table = table
+        gmail = session.capabilities.gmail or session.greeting.text.startswith("Gpop ready")
+        if gmail:
+            remarks += (
+                Remark("Gmail shows a part of its mail at a time: run again until nothing new is listed"),
+            )
+        return Listing(table, sum(scan.sizes), complete=not gmail, remarks=remarks)
+
+    # ---- the messages ----------------------------------------------------------------------------------
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        for ref, answer in self._fetch(refs, pop3_wire.retr):
+            if isinstance(answer, StoredOctets):
+                self._note_size(ref, answer.size)
+                key = ref.key or self._name(ref.position, answer.digest)
+                yield Message(ref.position, key, answer, answer.size)
+            else:
+                yield _unread(ref, ref.key, answer)
+
+    def peek(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        """As the contract says, with TOP. Where the server has no TOP, messages come with empty octets."""
+        capabilities = self._session.capabilities if self._session else Capabilities()
+        if not capabilities.may("TOP"):
+            yield from map(self._headless, refs)
+            return
+        for ref, answer in self._fetch(refs, pop3_wire.top):
+            if isinstance(answer, StoredOctets):
+                self._top_works = True
+                head = answer.head()  # QUIRK(several): the number of lines is not looked at, more comes
+                octets = answer if len(head) == answer.size else from_bytes(head)
+                yield Message(ref.position, self._peek_key(ref), octets, ref.size, whole=False)
+            elif answer is None or self._top_works or "TOP" in capabilities:
+                yield _unread(ref, self._peek_key(ref), answer)
+            else:
+                yield self._headless(ref)
+
+    def _fetch(
+        self, refs: Sequence[Ref], command: Callable[[int], Command]
+    ) -> Iterator[tuple[Ref, StoredOctets | Status | None]]:
+        table, fetcher = self._table, self._fetcher
+        if table is None or fetcher is None:
+            raise InternalError("a POP3 source is read before it is listed")
+        whole = command is pop3_wire.retr
+
+        def requests() -> Iterator[Request]:
+            for ref in refs:
+                size = ref.size or UNKNOWN_SIZE
+                weight = size if whole else min(size, HEAD_SIZE)
+                yield Request(ref, command(table.message_number(ref)), weight, retrieves=whole)
+
+        return fetcher.fetch(requests())
+
+    def _name(self, position: int, digest: bytes) -> Key:
+        """The key of a message without UIDL: stable, since equal messages differ in nothing but their order."""
+        nths = self._unnamed.setdefault(digest, {})
+        return Key(self.id, DIGEST_NAME + digest.hex(), nths.setdefault(position, len(nths)))
+
+    def _peek_key(self, ref: Ref) -> Key:
+        return ref.key or Key(self.id, f"{POSITION_NAME}{ref.position}")
+
+    def _headless(self, ref: Ref) -> Message:
+        self._without_head += 1
+        return Message(ref.position, self._peek_key(ref), from_bytes(b""), ref.size, whole=False)
+
+    def _note_size(self, ref: Ref, size: int) -> None:
+        if ref.size and ref.size != size:
+            self._sizes_differ += 1
+            self._shorter += size < ref.size
+
+
+def _unread(ref: Ref, key: Key | None, answer: Status | None) -> Unread:
+    if answer is None:
+        return Unread(
+            ref.position,
+            key,
+            Account.UNREADABLE,
+            f"the session broke each of {STRIKES} times that it was asked for",
+        )
+    account, reason = pop3_errors.message_refused(answer)
+    return Unread(ref.position, key, account, reason)
