@@ -8,26 +8,41 @@ match digest, mailbox, V, L) exists, with L ≤ the UIDNEXT of the mailbox at th
 So :meth:`Journal.intend` commits with full durability before it returns. :meth:`Journal.settle` may lose its
 last commits in a power failure: a lost *stored* is *intended* again, which recovery resolves.
 
-Life of a placement: ``intended`` → ``stored`` | ``refused`` | ``held``; a server's temporary refusal, or
-recovery that did not find it, deletes the row again (the message is ready once more). ``present`` placements
-never were intended.
+Life of a placement::
+
+    intended ──► stored     the OK was seen, or recovery found it
+             ├─► refused    a NO that concerns this message
+             ├─► held       sent, and recovery cannot know
+             └─► (no row)   a NO that concerns the account, or recovery knows that it is not there: ready again
+    present                 never intended: the target held this copy before
+
+A placement is a **claim** on a copy in its mailbox while it is intended, or while it is known to be there under
+a UID that nobody told us. Claims decide what an unowned message in a mailbox means: whoever looks for copies of
+a message (recovery, inventory) has to let claims that are *stored* have theirs first, or mail gets lost.
+
+Times are aware and in UTC, and kept to the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from pop2imap.errors import ExitCode
-from pop2imap.model import Account, DateFrom, Key, Mailbox, Outcome
+from pop2imap.model import Account, DateFrom, Key, Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the journal knows of one key. ``placed`` maps each folder that is stored, present, refused or held
-    to its state; a PENDING entry with ``placed`` was interrupted between two folders."""
+    """What the journal knows of one key.
+
+    ``placed`` says of each folder what became of the copy there: stored, present, refused or held; or PENDING,
+    an intent that nobody has resolved yet (it must not be intended again before recovery did). A PENDING entry
+    with ``placed`` was interrupted between two folders. ``mailboxes`` is the same by the server's name of the
+    mailbox: two folder names may mean one mailbox.
+    """
 
     account: Account
     size: int
@@ -35,16 +50,20 @@ class Entry:
     date: datetime | None
     reason: str
     rules_digest: str
+    subject: str = ""
     placed: Mapping[str, Account] = field(default_factory=dict)
+    mailboxes: Mapping[str, Account] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is to be remembered of one message, whatever becomes of it.
 
-    ``subject`` is empty unless the message is a problem that a report must name (refused, held,
-    unreadable); it is dropped again once the message is settled. ``rules_digest`` names the rules (and
-    options) that decided. ``copies`` is the number of folders decided.
+    ``subject`` is for the messages that a report must name: the journal keeps it while the message is pending,
+    refused, held or unreadable, and drops it with any other account; ``reason`` likewise goes when the message
+    is stored or present by its placements. ``why`` is kept for good, so it names rules and folders and quotes
+    nothing of the message. ``rules_digest`` names the rules (and options) that decided. ``copies`` is the number
+    of placements decided, one for each *mailbox*.
     """
 
     key: Key
@@ -64,8 +83,9 @@ class Record:
 class Placement:
     """One copy of one message for one mailbox: an intent when it is new, a claim when it is looked up.
 
-    ``lower_bound`` is the L of the invariant. ``id`` is the journal's (0 before ``intend``); ids ascend in
-    the order of intending. ``stored`` is True for a claim whose OK was seen but whose UID is not known.
+    ``lower_bound`` is the L of the invariant; 0 says that the mailbox was renumbered since, so that the copy may
+    have any UID. ``id`` is the journal's (0 before ``intend``); ids ascend in the order of intending and are
+    never used again. ``stored`` is True for a claim that is known to be in the mailbox under a UID not known.
     """
 
     key: Key
@@ -88,42 +108,49 @@ class Held:
     reason: str
 
 
-class Journal(Protocol):
-    """The journal of one target account, open for writing under its lock. Used by one thread.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The outcome that recovery gives for a copy that arrived and was since moved to another mailbox (``mailbox``
+    is the server's name): it is stored, and owns that UID there."""
 
-    Errors: LocalIOError (disk full, read-only), JournalCorrupt.
-    """
+    mailbox: str
+    uidvalidity: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A message that a person has to look at: refused, held, unreadable or gone."""
+
+    key: Key
+    account: Account
+    date: datetime | None
+    subject: str
+    size: int
+    reason: str
+
+
+class JournalReader(Protocol):
+    """What can be asked of a journal, while it is open for writing (:class:`Journal`) or from outside, without
+    its lock (``journal.history``). Used by one thread. Errors: LocalIOError, JournalCorrupt."""
 
     def lookup(self, keys: Sequence[Key]) -> dict[Key, Entry]:
         """What is known of these keys; unknown ones are missing. Any number of keys."""
 
-    def note(self, records: Iterable[Record]) -> None:
-        """Insert or replace what is known of messages (skipped, unreadable, present, pending …). Placements
-        are not touched. Lazily durable."""
+    def intents(self, mailbox: str) -> list[Placement]:
+        """Every intended placement of the server's mailbox ``mailbox``, in order of id."""
 
-    def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
-        """Make the placements durable as *intended*, and the records of their messages with them, in one
-        fully durable transaction. Returns the ids of the placements, in order."""
+    def claims(self, mailbox: str, match_digests: Collection[bytes] | None = None) -> list[Placement]:
+        """Every claim on the server's mailbox ``mailbox``, in order of id; with ``match_digests`` only those
+        with one of them. A server without UIDPLUS makes every stored placement a claim: ask with digests."""
 
-    def settle(self, outcomes: Iterable[tuple[int, Outcome | Held]], *, durable: bool = False) -> None:
-        """Record outcomes by placement id and bring the accounts of their messages up to date.
-
-        Stored → stored (with the UID, if no other placement owns (mailbox, UIDVALIDITY, UID), else without);
-        Refused(NEVER) → refused; Refused(LATER) → the placement goes, the message is PENDING; Unknown → stays
-        intended; Held → held. A message is STORED when all its copies are stored or present (PRESENT if all
-        are present), HELD if one is held, else REFUSED if one is refused, else PENDING.
-        """
-
-    def present(self, record: Record, placement: Placement, uid: int | None) -> None:
-        """The target (or another source, then ``uid`` is None) holds this copy already. Owns (mailbox,
-        UIDVALIDITY, UID) from now on. Updates the account of the message as ``settle`` does."""
-
-    def claims(self, mailbox: str) -> list[Placement]:
-        """Every intended placement of the server's mailbox ``mailbox``, of every UIDVALIDITY, and every
-        stored one without a UID; in order of id."""
+    def unlocated(self, mailbox: str) -> list[bytes]:
+        """The match digests of the claims that are stored: one for each copy that is in the mailbox, ours, and
+        not among ``owned``. Cheaper than ``claims`` where there are very many."""
 
     def mailboxes_in_doubt(self) -> list[tuple[str, str]]:
-        """(mailbox, folder) of every mailbox that has an intended placement."""
+        """(mailbox, folder) of everything that has an intended placement; one mailbox may have several folder
+        names."""
 
     def owned(self, mailbox: str, uidvalidity: int) -> set[int]:
         """The UIDs that placements own in this mailbox under this UIDVALIDITY."""
@@ -131,9 +158,13 @@ class Journal(Protocol):
     def last_uidvalidity(self, mailbox: str) -> int | None:
         """The UIDVALIDITY under which the mailbox was used last, or None."""
 
+    def settled_like(self, match_digests: Collection[bytes]) -> set[bytes]:
+        """Those of these match digests of which a placement is stored or present, in any mailbox. Slow (reads
+        every placement): for recovery's rare questions."""
+
     def elsewhere(self, key: Key, digest: bytes) -> int:
-        """How many copies of these octets other sources than ``key.source`` have stored or present, less how
-        many of this source's messages count as present because of them."""
+        """How many copies of these octets other sources than ``key.source`` brought or found, less how many
+        messages of this source other than ``key`` count as present because of them."""
 
     def same_octets(self, source: str, digest: bytes) -> list[Key]:
         """The settled keys of ``source`` with this digest, in order of nth."""
@@ -141,21 +172,70 @@ class Journal(Protocol):
     def known(self, source: str) -> int:
         """How many settled keys this source has."""
 
+    def folders(self) -> dict[str, tuple[int, int]]:
+        """For each folder name: copies stored by us, of all runs, and their octets."""
+
+    def problems(self) -> list[Problem]:
+        """Every refused, held, unreadable or gone message, by source, in the order they became known."""
+
+    def counts(self) -> dict[str, dict[Account, tuple[int, int]]]:
+        """For each source and account: messages and octets."""
+
+
+class Journal(JournalReader, Protocol):
+    """The journal of one target account, open for writing under its lock. Used by one thread.
+
+    Errors: LocalIOError (disk full, read-only), JournalCorrupt; InternalError when asked for what would break
+    exactly-once (to intend what is intended, stored or present; to refuse what is stored).
+    """
+
+    def note(self, records: Iterable[Record]) -> None:
+        """Insert or replace what is known of messages (skipped, unreadable, present, pending …). Placements
+        are not touched, except that refusals go when ``rules_digest`` changed. Lazily durable."""
+
+    def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
+        """Make the placements durable as *intended*, and the records of their messages (as PENDING) with them,
+        in one fully durable transaction. Returns the ids of the placements, in order. A refused or held
+        placement of the same folder is replaced."""
+
+    def settle(
+        self, outcomes: Iterable[tuple[int, Outcome | Held | Moved]], *, durable: bool = False
+    ) -> None:
+        """Record outcomes by placement id, in one transaction, and bring the accounts of their messages up to
+        date.
+
+        Stored → stored: with the UID if its UIDVALIDITY is the placement's, it is not below L and no other
+        placement owns it, else without; Refused(NEVER) → refused; Refused(LATER) → the placement goes; Unknown →
+        stays intended; Held → held; Moved → stored, elsewhere. A claim that is stored may be given its UID.
+        A message is PENDING while one of its copies has no outcome; then HELD if one is held, else REFUSED if
+        one is refused, else STORED, or PRESENT if all are present.
+        """
+
+    def present(self, record: Record, placement: Placement, uid: int | None) -> None:
+        """The target (or another source, then ``uid`` is None) holds this copy already. Owns (mailbox,
+        UIDVALIDITY, UID) from now on. Updates the account of the message as ``settle`` does. Lazily durable."""
+
+    def renumbered(self, mailbox: str, uidvalidity: int) -> None:
+        """The mailbox has this UIDVALIDITY now: if another was known, no UID of before means anything, and
+        every copy of ours in it becomes a claim with L = 0. To be called before ``owned`` and ``claims`` are
+        believed for a mailbox whose UIDVALIDITY is not ``last_uidvalidity``. Fully durable."""
+
     def rebind(self, old: Key, new: Key) -> None:
         """The message known as ``old`` is called ``new`` from now on (a server renumbered its UIDLs)."""
 
     def touch(self) -> None:
-        """Say that this run is alive: after a crash, the fence is measured from the last touch."""
+        """Say that this run is alive: after a crash, the fence is measured from the last touch. Every intend
+        and settle does so too."""
 
     @property
     def last_alive(self) -> datetime | None:
-        """When the run before this one was last alive (UTC), or None if there was none."""
+        """When the run before this one was last alive (UTC), or None if there was none, or nobody knows."""
 
     def finish_run(self, exit_code: ExitCode, counts: Mapping[str, int]) -> None:
-        """Close the row of this run with its result."""
+        """Close the row of this run with its result, and make everything durable."""
 
     def close(self) -> None:
-        """Flush and release the lock. Never raises."""
+        """Release the database and the lock. Never raises."""
 
 
-__all__ = ["Entry", "Held", "Journal", "Mailbox", "Placement", "Record"]
+__all__ = ["Entry", "Held", "Journal", "JournalReader", "Moved", "Placement", "Problem", "Record"]

@@ -1,0 +1,375 @@
+"""The journal from outside: for ``status``, ``log``, ``trace`` and dry runs, while a run may be writing it.
+
+Nothing is written and no file is made. SQLite makes log files even for readers, so two ways are used: where a log
+(``-wal``) with content lies beside the database, somebody writes or a run was killed, and the database is opened
+``mode=ro``, which reads the log. Otherwise nobody has it open, and it is opened ``immutable``. Before each question
+the files are looked at again, and the database is opened anew if they changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from pop2imap.errors import ExitCode, JournalCorrupt, Pop2imapError
+from pop2imap.journal import place, sqlite
+from pop2imap.journal.reading import FoundRow, Reader
+from pop2imap.journal.schema import (
+    INTENDED,
+    check,
+    folders,
+    mailboxes,
+    messages,
+    placements,
+    runs,
+    sources,
+    storable,
+    texts,
+)
+from pop2imap.model import Account, DateFrom, Key
+from pop2imap.text import printable
+
+LAST_RUNS = 10
+"""How many runs ``status`` tells of."""
+
+MOST_TRACED = 50
+"""How many messages one ``trace`` shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. ``ended`` and ``exit_code`` are None for one that is under way or was killed. ``counts`` is what
+    was given to ``finish_run``."""
+
+    number: int
+    started: datetime
+    ended: datetime | None
+    exit_code: ExitCode | int | None
+    counts: Mapping[str, int]
+    options_digest: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the journal knows, in sum. ``sources`` has messages and octets by account; ``folders`` copies stored by
+    us and their octets; ``runs`` the last ones, newest first. ``in_doubt`` counts intents without an outcome,
+    ``octets`` is the size of the files. ``process`` is who seems to be at work now, None for nobody."""
+
+    identity: str
+    path: Path
+    sources: Mapping[str, Mapping[Account, tuple[int, int]]]
+    folders: Mapping[str, tuple[int, int]]
+    runs: tuple[Run, ...]
+    in_doubt: int
+    octets: int
+    process: int | None
+    last_alive: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TracedCopy:
+    """One placement of a traced message. ``run`` began at ``since``."""
+
+    folder: str
+    mailbox: str
+    state: str
+    uidvalidity: int
+    uid: int | None
+    flags: tuple[str, ...]
+    date: datetime
+    run: int
+    since: datetime
+
+    def line(self) -> str:
+        """In words."""
+        where = printable(self.folder)
+        if self.mailbox != self.folder:
+            where += f" (on the server: {printable(self.mailbox)})"
+        place = f"as UID {self.uid} under UIDVALIDITY {self.uidvalidity}" if self.uid else "UID not known"
+        flags = printable(" ".join(self.flags)) or "none"
+        run = f"run {self.run}, {self.since:%Y-%m-%d %H:%M} UTC"
+        match self.state:
+            case "stored":
+                return f"stored in {where}, {place}; flags: {flags}; {run}"
+            case "present":
+                known = f"found {place}" if self.uid else "the same octets were there already"
+                return f"present in {where}: {known}; {run}"
+            case "refused":
+                return f"refused by {where}; {run}"
+            case "held":
+                return f"held: sent to {where}, and whether it arrived cannot be known; {run}"
+            case _:
+                return f"on its way to {where}: whether it arrived is looked up by the next run; {run}"
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Everything known of one message. ``subject`` is there only for messages that are problems."""
+
+    key: Key
+    account: Account
+    size: int
+    digest: bytes | None
+    date: datetime | None
+    date_from: DateFrom | None
+    reason: str
+    why: str
+    subject: str
+    rules_digest: str
+    wanted: int
+    copies: tuple[TracedCopy, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """In words, one fact a line."""
+        facts = [f"{printable(str(self.key))} of {printable(self.key.source)}: {self.account.value}"]
+        if self.reason:
+            facts.append(f"reason: {printable(self.reason, 400)}")
+        if self.subject:
+            facts.append(f"subject: {printable(self.subject)}")
+        if self.date:
+            origin = f", from the {self.date_from.value}" if self.date_from else ""
+            facts.append(f"dated {self.date:%Y-%m-%d %H:%M:%S} UTC{origin}")
+        facts.append(f"{self.size} octets" + (f", SHA-256 {self.digest.hex()}" if self.digest else ""))
+        if self.why:
+            facts.append(f"why: {printable(self.why, 1000)}")
+        facts += [copy.line() for copy in self.copies]
+        if (missing := self.wanted - len(self.copies)) > 0 and self.account is Account.PENDING:
+            facts.append(f"{missing} of {self.wanted} copies not sent yet")
+        return tuple(facts)
+
+
+_RUNS = select(runs).order_by(runs.c.id.desc()).limit(LAST_RUNS)
+_IN_DOUBT = select(func.count()).where(placements.c.claim, placements.c.state == INTENDED)
+_why, _rules = texts.alias(), texts.alias()
+_TRACED = (
+    select(
+        messages,
+        sources.c.name.label("source_name"),
+        _why.c.name.label("why_text"),
+        _rules.c.name.label("rules_text"),
+    )
+    .join_from(messages, sources, messages.c.source == sources.c.id)
+    .join(_why, messages.c.why == _why.c.id, isouter=True)
+    .join(_rules, messages.c.rules == _rules.c.id, isouter=True)
+    .order_by(sources.c.name, messages.c.id)
+    .limit(MOST_TRACED)
+)
+_TRACED_COPIES = (
+    select(
+        placements,
+        folders.c.name.label("folder_name"),
+        mailboxes.c.name.label("mailbox_name"),
+        runs.c.started,
+    )
+    .join_from(placements, folders, placements.c.folder == folders.c.id)
+    .join(mailboxes, placements.c.mailbox == mailboxes.c.id)
+    .join(runs, placements.c.run == runs.c.id)
+    .order_by(placements.c.id)
+)
+
+
+def read_history(state_dir: Path, identity: str) -> History | None:
+    """The journal of the target ``identity``, for reading; None if there is none.
+
+    Raises JournalTooNew, JournalCorrupt, LocalIOError.
+    """
+    path = place.directory(state_dir, identity) / place.DATABASE
+    try:
+        if not path.stat().st_size:
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        with place.disk_errors(path):
+            raise error
+    history = History(path)
+    try:
+        found = history.identity
+    except BaseException:
+        history.close()
+        raise
+    if found is None:
+        history.close()
+        return None
+    if found != storable(identity):
+        history.close()
+        raise JournalCorrupt(
+            f"this is the journal of another target: {printable(found)}",
+            where=printable(str(path)),
+            todo="move the file away, or put it where it was",
+        )
+    return history
+
+
+def accounts(state_dir: Path) -> list[str]:
+    """The identities of the targets that have a readable journal here."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in (state_dir / place.TARGETS).glob(f"*/{place.DATABASE}"):
+            history = History(path)
+            with contextlib.suppress(Pop2imapError):
+                if history.identity is not None:
+                    found.append(history.identity)
+            history.close()
+    return sorted(found)
+
+
+class History(Reader):
+    """A journal that is only read. See :func:`read_history`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._connection: Connection | None = None
+        self._opened: object = None
+
+    def close(self) -> None:
+        """Close the files. Never raises."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with sqlite.storage_errors(self._path):
+            connection = self._current()
+            with connection.begin():
+                yield connection
+
+    def _current(self) -> Connection:
+        """The connection, made anew when the files are no longer those it was made for."""
+        log = self._size(self._log)
+        # a log that is read sees every change; without one, any change means that somebody has been writing
+        files: object = "log" if log else self._stamp()
+        if self._connection is None or files != self._opened:
+            self.close()
+            self._name_by_id.clear()
+            self._connection = sqlite.reader(self._path, immutable=not log).connect()
+            self._opened = files
+        return self._connection
+
+    @property
+    def _log(self) -> Path:
+        return self._path.with_name(self._path.name + "-wal")
+
+    def _size(self, path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
+
+    def _stamp(self) -> tuple[int, int, int]:
+        with place.disk_errors(self._path):
+            found = self._path.stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    @property
+    def identity(self) -> str | None:
+        """The target this is the journal of; None while it has no tables yet."""
+        with self._reading() as connection:
+            return check(connection, printable(str(self._path))).get("identity")
+
+    def runs(self) -> list[Run]:
+        """The last runs, newest first."""
+        with self._reading() as connection:
+            return [_run(row) for row in connection.execute(_RUNS)]
+
+    def status(self) -> Status:
+        """Everything in sum."""
+        process, last_alive = place.holder(self._path.parent)
+        with self._reading() as connection:
+            in_doubt = connection.scalar(_IN_DOUBT) or 0
+        return Status(
+            identity=self.identity or "",
+            path=self._path.parent,
+            sources=self.counts(),
+            folders=self.folders(),
+            runs=tuple(self.runs()),
+            in_doubt=in_doubt,
+            octets=self._size(self._path) + self._size(self._log),
+            process=process,
+            last_alive=last_alive,
+        )
+
+    def trace(self, text: str) -> list[Traced]:
+        """What is known of the messages that ``text`` names: a UIDL or mbox digest or its beginning, with
+        ``#nth`` for one of its repeats, or the beginning of the SHA-256 of the octets. A whole name stands for
+        itself alone. At most ``MOST_TRACED``."""
+        name, nth = _split(text.strip())
+        if not name:
+            return []
+        exact = messages.c.name == name
+        start = func.substr(messages.c.name, 1, len(storable(name))) == name
+        octets = _digest_range(name)
+        if octets is not None:
+            start = or_(start, and_(messages.c.digest >= octets[0], messages.c.digest <= octets[1]))
+        with self._reading() as connection:
+            for condition in (exact, start):
+                if nth is not None:
+                    condition = and_(condition, messages.c.nth == nth)
+                rows = connection.execute(_TRACED.where(condition)).all()
+                if rows:
+                    return [self._traced(connection, row) for row in rows]
+        return []
+
+    def _traced(self, connection: Connection, row: FoundRow) -> Traced:
+        copies = connection.execute(_TRACED_COPIES.where(placements.c.message == row.id))
+        return Traced(
+            key=Key(row.source_name, row.name, row.nth),
+            account=Account(row.account),
+            size=row.size,
+            digest=row.digest,
+            date=row.date,
+            date_from=DateFrom[row.date_from] if row.date_from else None,
+            reason=row.reason,
+            why=row.why_text or "",
+            subject=row.subject,
+            rules_digest=row.rules_text or "",
+            wanted=row.copies,
+            copies=tuple(
+                TracedCopy(
+                    folder=copy.folder_name,
+                    mailbox=copy.mailbox_name,
+                    state=copy.state,
+                    uidvalidity=copy.uidvalidity,
+                    uid=copy.uid,
+                    flags=tuple(copy.flags.split()),
+                    date=copy.date,
+                    run=copy.run,
+                    since=copy.started,
+                )
+                for copy in copies
+            ),
+        )
+
+
+def _run(row: FoundRow) -> Run:
+    exit_code: ExitCode | int | None = row.exit_code
+    with contextlib.suppress(ValueError):
+        exit_code = None if row.exit_code is None else ExitCode(row.exit_code)
+    return Run(
+        row.id, row.started, row.ended, exit_code, json.loads(row.counts), row.options_digest, row.version
+    )
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    """A key as it is shown: name, or name#nth."""
+    if found := re.fullmatch(r"(.+)#([0-9]{1,9})", text):
+        return found[1], int(found[2])
+    return text, None
+
+
+def _digest_range(text: str) -> tuple[bytes, bytes] | None:
+    """The lowest and the highest SHA-256 that begins so; None if none does, or if it is too short to mean one."""
+    text = text.lower()
+    if not re.fullmatch(r"[0-9a-f]{6,64}", text):
+        return None
+    return bytes.fromhex(text.ljust(64, "0")), bytes.fromhex(text.ljust(64, "f"))

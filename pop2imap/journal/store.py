@@ -1,0 +1,553 @@
+"""The journal of one target account, open for writing: :class:`pop2imap.journal.Journal` over SQLAlchemy Core.
+
+Each public method that writes is one transaction. Which of them wait for the disk is said in the contract; see
+:mod:`pop2imap.journal.sqlite` for how. Accounts of messages are never counted up and down: they are worked out
+anew from the placements of the message whenever one of these changed.
+
+This file is long because the transactions belong together: each keeps the same few truths (one owner of a UID, a
+claim where the UID is not known, no second intent), and they are easier to see side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from pop2imap import __version__
+from pop2imap.errors import Again, ExitCode, InternalError, JournalCorrupt
+from pop2imap.journal import Held, Moved, Placement, Record, place, sqlite
+from pop2imap.journal.place import directory
+from pop2imap.journal.reading import ACCOUNT_OF, CHUNK, PROBLEMS, FoundRow, Reader, chunked
+from pop2imap.journal.schema import (
+    FORMAT,
+    HELD,
+    INTENDED,
+    PRESENT,
+    REFUSED,
+    STEPS,
+    STORED,
+    apply_step,
+    check,
+    folders,
+    mailboxes,
+    messages,
+    placements,
+    runs,
+    seconds,
+    sources,
+    storable,
+    texts,
+)
+from pop2imap.model import Account, Key, Outcome, Refused, Stored, Unknown
+
+__all__ = ["SqlJournal", "directory", "open_journal"]
+
+Now = Callable[[], datetime]
+
+NAMED = frozenset({Account.PENDING, *PROBLEMS})
+"""Accounts whose messages a report may have to name, so that their subject is kept."""
+
+MOST_TEXT = 1000
+"""Characters of a reason, a subject or a why that are kept."""
+
+
+def open_journal(
+    state_dir: Path,
+    identity: str,
+    *,
+    options_digest: str = "",
+    now: Now = lambda: datetime.now(UTC),
+) -> SqlJournal:
+    """Open the journal of the target ``identity`` for writing, making what is missing, and begin a run in it.
+
+    Raises JournalLocked if another run has it, JournalTooNew if a newer pop2imap wrote it, JournalCorrupt if it
+    cannot be used, LocalIOError if its place is full, not writable or not safe.
+    """
+    where = place.make(state_dir, identity)
+    with ExitStack() as undo:
+        lock = place.Lock(where / place.LOCK)
+        undo.callback(lock.release)
+        place.empty_spool(where)
+        path = where / place.DATABASE
+        for suffix in ("-wal", "-shm"):
+            if path.with_name(path.name + suffix).is_symlink():
+                raise sqlite.corrupt(path, f"its {suffix} file is a symbolic link")
+        place.claim_file(path)
+        with sqlite.storage_errors(path):
+            connection = sqlite.writer(path).connect()
+            undo.callback(connection.close)
+            sqlite.durable(connection, True)
+            _prepare(connection, path, identity, now())
+            place.sync(where, where.parent, state_dir)
+            run = _begin_run(connection, options_digest, now())
+        undo.pop_all()
+        return SqlJournal(connection, path, lock, run, now)
+
+
+def _prepare(connection: Connection, path: Path, identity: str, moment: datetime) -> None:
+    """See that this is a journal, whole, of this target and of the newest schema."""
+    with connection.begin():
+        damage = sqlite.intact(connection)
+        facts = {} if damage else check(connection, str(path))
+    if damage:
+        raise sqlite.corrupt(path, damage)
+    if facts and facts.get("identity") != storable(identity):
+        raise JournalCorrupt(
+            f"this is the journal of another target: {facts.get('identity')}",
+            where=str(path),
+            todo="move the file away, or put it where it was",
+        )
+    new = (("format", FORMAT), ("identity", identity), ("created", str(seconds(moment))))
+    for number in range(int(facts.get("schema", "0")) + 1, len(STEPS) + 1):
+        with connection.begin():
+            apply_step(connection, number, new if number == 1 else ())
+
+
+def _begin_run(connection: Connection, options_digest: str, moment: datetime) -> int:
+    row = {
+        "started": moment,
+        "options_digest": options_digest,
+        "version": __version__,
+        "counts": "{}",
+    }
+    with connection.begin():
+        return int(connection.scalars(insert(runs).returning(runs.c.id), row).one())
+
+
+_MESSAGES = select(messages.c.id, messages.c.source, messages.c.name, messages.c.nth, messages.c.rules).where(
+    messages.c.source == bindparam("source"),
+    messages.c.name.in_(bindparam("names", expanding=True)),
+    messages.c.nth.between(bindparam("first"), bindparam("last")),
+)
+_COPIES = select(
+    placements.c.id,
+    placements.c.message,
+    placements.c.folder,
+    placements.c.mailbox,
+    placements.c.state,
+).where(placements.c.message.in_(bindparam("ids", expanding=True)))
+_INSERT_MESSAGES = insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
+_UPDATE_MESSAGES = update(messages).where(messages.c.id == bindparam("_id"))
+_INSERT_PLACEMENTS = insert(placements).returning(placements.c.id, sort_by_parameter_order=True)
+_DELETE_PLACEMENTS = delete(placements).where(placements.c.id.in_(bindparam("ids", expanding=True)))
+_TO_SETTLE = select(
+    placements.c.id,
+    placements.c.message,
+    placements.c.mailbox,
+    placements.c.state,
+    placements.c.claim,
+    placements.c.uidvalidity,
+    placements.c.lower_bound,
+).where(placements.c.id.in_(bindparam("ids", expanding=True)))
+_OWNERS = select(placements.c.mailbox, placements.c.uidvalidity, placements.c.uid).where(
+    placements.c.mailbox == bindparam("mailbox"),
+    placements.c.uidvalidity == bindparam("uidvalidity"),
+    placements.c.uid.in_(bindparam("uids", expanding=True)),
+)
+_UPDATE_PLACEMENT = (
+    update(placements)
+    .where(placements.c.id == bindparam("_id"))
+    .values(
+        state=bindparam("state"),
+        claim=bindparam("claim"),
+        uid=bindparam("uid"),
+        mailbox=bindparam("mailbox"),
+        uidvalidity=bindparam("uidvalidity"),
+    )
+)
+_STATES = (
+    select(messages.c.id, messages.c.copies, messages.c.reason, messages.c.subject, placements.c.state)
+    .join_from(messages, placements, placements.c.message == messages.c.id, isouter=True)
+    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+)
+_SET_ACCOUNT = (
+    update(messages)
+    .where(messages.c.id == bindparam("_id"))
+    .values(account=bindparam("account"), reason=bindparam("reason"), subject=bindparam("subject"))
+)
+
+
+class SqlJournal(Reader):
+    """See :class:`pop2imap.journal.Journal`. Made by :func:`open_journal`."""
+
+    def __init__(self, connection: Connection, path: Path, lock: place.Lock, run: int, now: Now) -> None:
+        super().__init__()
+        self._connection = connection
+        self._path = path
+        self._lock = lock
+        self._run = run
+        self._now = now
+        self._waits_for_disk = True
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    @property
+    def spool(self) -> Path:
+        """The directory for large messages on their way."""
+        return self._path.parent / place.SPOOL
+
+    @property
+    def last_alive(self) -> datetime | None:
+        return self._lock.last_alive
+
+    def touch(self) -> None:
+        self._lock.touch()
+
+    # -- transactions
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with sqlite.storage_errors(self._path), self._connection.begin():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def _writing(self, *, durable: bool = False) -> Iterator[Connection]:
+        with sqlite.storage_errors(self._path):
+            if durable != self._waits_for_disk:
+                sqlite.durable(self._connection, durable)
+                self._waits_for_disk = durable
+            try:
+                with self._connection.begin():
+                    yield self._connection
+            except BaseException:
+                self._numbers.clear()  # some may have been rolled back
+                self._name_by_id.clear()
+                raise
+
+    # -- messages
+
+    def note(self, records: Iterable[Record]) -> None:
+        for some in chunked(records):
+            with self._writing() as connection:
+                self._remember(connection, some)
+
+    def _remember(
+        self, connection: Connection, records: Sequence[Record], account: Account | None = None
+    ) -> dict[Key, int]:
+        """Insert or replace the rows of these messages. Returns their ids."""
+        rows = {record.key: self._message_row(connection, record, account) for record in records}
+        known = self._known_messages(connection, rows)
+        fresh = {key: row for key, row in rows.items() if key not in known}
+        ids = {key: row.id for key, row in known.items()}
+        if fresh:
+            added = connection.scalars(_INSERT_MESSAGES, list(fresh.values()))
+            ids.update(zip(fresh, added, strict=True))
+        if known:
+            connection.execute(_UPDATE_MESSAGES, [{"_id": old.id, **rows[key]} for key, old in known.items()])
+            decided_anew = [old.id for key, old in known.items() if old.rules != rows[key]["rules"]]
+            for some in chunked(decided_anew):
+                connection.execute(
+                    delete(placements).where(placements.c.message.in_(some), placements.c.state == REFUSED)
+                )
+        return ids
+
+    def _known_messages(self, connection: Connection, keys: Collection[Key]) -> dict[Key, FoundRow]:
+        by_source: dict[str, list[Key]] = defaultdict(list)
+        for key in keys:
+            by_source[key.source].append(key)
+        found: dict[Key, FoundRow] = {}
+        for source, its_keys in by_source.items():
+            number = self._numbered(connection, sources, source)
+            for some in chunked(its_keys):
+                wanted = {(storable(key.name), key.nth): key for key in some}
+                rows = connection.execute(
+                    _MESSAGES,
+                    {
+                        "source": number,
+                        "names": list({name for name, _ in wanted}),
+                        "first": min(nth for _, nth in wanted),
+                        "last": max(nth for _, nth in wanted),
+                    },
+                )
+                found.update(
+                    {wanted[row.name, row.nth]: row for row in rows if (row.name, row.nth) in wanted}
+                )
+        return found
+
+    def _message_row(self, connection: Connection, record: Record, account: Account | None) -> dict[str, Any]:
+        account = account or record.account
+        return {
+            "source": self._numbered(connection, sources, record.key.source),
+            "name": record.key.name,
+            "nth": record.key.nth,
+            "account": account.value,
+            "size": record.size,
+            "digest": record.digest,
+            "date": record.date,
+            "date_from": record.date_from.name if record.date_from else None,
+            "copies": record.copies,
+            "why": self._text(connection, record.why),
+            "rules": self._text(connection, record.rules_digest),
+            "reason": record.reason[:MOST_TEXT],
+            "subject": record.subject[:MOST_TEXT] if account in NAMED else "",
+            "run": self._run,
+        }
+
+    def _text(self, connection: Connection, text: str) -> int | None:
+        return self._numbered(connection, texts, text[:MOST_TEXT]) if text else None
+
+    def _numbered(self, connection: Connection, table: Table, name: str) -> int:
+        """The number of a name, which is given one if it has none."""
+        key = (table.name, name)
+        if (number := self._numbers.get(key)) is None:
+            number = self._number(connection, table, name)
+            if number is None:
+                number = int(connection.scalars(insert(table).returning(table.c.id), {"name": name}).one())
+            if len(self._numbers) >= CHUNK:
+                self._numbers.clear()
+            self._numbers[key] = number
+        return number
+
+    def rebind(self, old: Key, new: Key) -> None:
+        with self._writing() as connection:
+            found = self._known_messages(connection, {old, new})
+            if old not in found:
+                raise InternalError(f"no message is known as {old}")
+            if (taken := found.get(new)) is not None and new != old:
+                if connection.execute(_COPIES, {"ids": [taken.id]}).first() is not None:
+                    raise InternalError(f"{new} is known already")
+                connection.execute(delete(messages).where(messages.c.id == taken.id))
+            row = {
+                "_id": found[old].id,
+                "source": self._numbered(connection, sources, new.source),
+                "name": new.name,
+                "nth": new.nth,
+                "run": self._run,
+            }
+            connection.execute(_UPDATE_MESSAGES, row)
+
+    # -- placements
+
+    def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
+        with self._writing(durable=True) as connection:
+            ids = self._remember(connection, records, Account.PENDING)
+            added = self._place(connection, ids, placements, INTENDED, [None] * len(placements))
+        self._lock.touch()
+        return added
+
+    def present(self, record: Record, placement: Placement, uid: int | None) -> None:
+        with self._writing() as connection:
+            ids = self._remember(connection, [record])
+            self._place(connection, ids, [placement], PRESENT, [uid])
+            self._account(connection, ids.values(), {})
+
+    def _place(
+        self,
+        connection: Connection,
+        ids: Mapping[Key, int],
+        new: Sequence[Placement],
+        state: str,
+        uids: Sequence[int | None],
+    ) -> list[int]:
+        """Insert placements of these messages, in place of refused and held ones of the same folder."""
+        rows: list[dict[str, Any]] = [
+            {
+                "message": ids[one.key],
+                "folder": self._numbered(connection, folders, one.folder),
+                "mailbox": self._numbered(connection, mailboxes, one.mailbox),
+                "state": state,
+                "claim": state == INTENDED,
+                "uidvalidity": one.uidvalidity,
+                "lower_bound": one.lower_bound,
+                "uid": uid,
+                "match_digest": one.match_digest,
+                "size": one.size,
+                "date": one.date,
+                "flags": " ".join(one.flags),
+                "run": self._run,
+            }
+            for one, uid in zip(new, uids, strict=True)
+        ]
+        self._make_room(connection, new, rows)
+        for mailbox, uidvalidity in {(row["mailbox"], row["uidvalidity"]) for row in rows}:
+            self._under(connection, mailbox, uidvalidity)
+        return list(connection.scalars(_INSERT_PLACEMENTS, rows)) if rows else []
+
+    def _make_room(
+        self, connection: Connection, new: Sequence[Placement], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Delete what the new rows replace. Raises InternalError for what would become a second copy."""
+        old: dict[int, list[FoundRow]] = defaultdict(list)
+        for some in chunked({row["message"] for row in rows}):
+            for copy in connection.execute(_COPIES, {"ids": some}):
+                old[copy.message].append(copy)
+        gone: list[int] = []
+        seen: set[tuple[int, int]] = set()
+        for one, row in zip(new, rows, strict=True):
+            if (row["message"], row["mailbox"]) in seen:
+                raise InternalError(f"{one.key} was to go to {one.mailbox} twice")
+            seen.add((row["message"], row["mailbox"]))
+            for copy in old[row["message"]]:
+                if copy.folder != row["folder"] and copy.mailbox != row["mailbox"]:
+                    continue
+                if copy.state not in {REFUSED, HELD}:
+                    raise InternalError(f"{one.key} is {copy.state} in {one.folder} already")
+                gone.append(copy.id)
+        for some in chunked(gone):
+            connection.execute(_DELETE_PLACEMENTS, {"ids": some})
+
+    def renumbered(self, mailbox: str, uidvalidity: int) -> None:
+        with self._writing(durable=True) as connection:
+            self._under(connection, self._numbered(connection, mailboxes, mailbox), uidvalidity)
+
+    def _under(self, connection: Connection, mailbox: int, uidvalidity: int) -> None:
+        """The mailbox has this UIDVALIDITY now. Copies known under another have lost their UIDs."""
+        was = connection.scalar(select(mailboxes.c.uidvalidity).where(mailboxes.c.id == mailbox))
+        if was == uidvalidity:
+            return
+        connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox).values(uidvalidity=uidvalidity))
+        if was is not None:
+            owns = or_(placements.c.uid.is_not(None), placements.c.claim)
+            connection.execute(
+                update(placements)
+                .where(placements.c.mailbox == mailbox, placements.c.uidvalidity != uidvalidity, owns)
+                .values(uidvalidity=uidvalidity, lower_bound=0, uid=None, claim=True)
+            )
+
+    # -- outcomes
+
+    def settle(
+        self, outcomes: Iterable[tuple[int, Outcome | Held | Moved]], *, durable: bool = False
+    ) -> None:
+        decided = {number: outcome for number, outcome in outcomes if not isinstance(outcome, Unknown)}
+        if decided:
+            with self._writing(durable=durable) as connection:
+                self._settle(connection, decided)
+        self._lock.touch()
+
+    def _settle(self, connection: Connection, outcomes: Mapping[int, Outcome | Held | Moved]) -> None:
+        rows = {
+            row.id: row for some in chunked(outcomes) for row in connection.execute(_TO_SETTLE, {"ids": some})
+        }
+        taken = self._taken(connection, rows, outcomes)
+        updates: list[dict[str, Any]] = []
+        ready: list[int] = []
+        reasons: dict[int, str] = {}
+        for number, outcome in outcomes.items():
+            row = rows.get(number)
+            if row is None or not row.claim:
+                raise InternalError(f"placement {number} had its outcome before")
+            if row.state != INTENDED and not isinstance(outcome, Stored):
+                raise InternalError(f"placement {number} is {row.state}, and cannot become {outcome}")
+            change = {
+                "_id": number,
+                "state": STORED if row.state == INTENDED else row.state,
+                "claim": False,
+                "uid": None,
+                "mailbox": row.mailbox,
+                "uidvalidity": row.uidvalidity,
+            }
+            match outcome:
+                case Stored(uidvalidity=uidvalidity, uid=uid):
+                    owner = (row.mailbox, uidvalidity, uid)
+                    believed = (
+                        uid is not None
+                        and uidvalidity == row.uidvalidity
+                        and uid >= row.lower_bound
+                        and owner not in taken
+                    )
+                    if believed:
+                        taken.add(owner)
+                    change.update(uid=uid if believed else None, claim=not believed)
+                case Moved(mailbox=mailbox, uidvalidity=uidvalidity, uid=uid):
+                    elsewhere = self._numbered(connection, mailboxes, mailbox)
+                    self._under(connection, elsewhere, uidvalidity)
+                    change.update(mailbox=elsewhere, uidvalidity=uidvalidity, uid=uid)
+                case Refused(again=Again.NEVER, reason=reason):
+                    change.update(state=REFUSED)
+                    reasons[row.message] = reason
+                case Refused(reason=reason):
+                    ready.append(number)
+                    reasons[row.message] = reason
+                    continue
+                case Held(reason=reason):
+                    change.update(state=HELD)
+                    reasons[row.message] = reason
+            updates.append(change)
+        if updates:
+            connection.execute(_UPDATE_PLACEMENT, updates)
+        for some in chunked(ready):
+            connection.execute(_DELETE_PLACEMENTS, {"ids": some})
+        self._account(connection, {row.message for row in rows.values()}, reasons)
+
+    def _taken(
+        self,
+        connection: Connection,
+        rows: Mapping[int, FoundRow],
+        outcomes: Mapping[int, Outcome | Held | Moved],
+    ) -> set[tuple[int, int, int | None]]:
+        """Those of the UIDs in these outcomes that other placements own."""
+        asked: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for number, row in rows.items():
+            outcome = outcomes[number]
+            if isinstance(outcome, Stored) and outcome.uid is not None:
+                asked[row.mailbox, outcome.uidvalidity].add(outcome.uid)
+        return {
+            (owner.mailbox, owner.uidvalidity, owner.uid)
+            for (mailbox, uidvalidity), uids in asked.items()
+            for some in chunked(uids)
+            for owner in connection.execute(
+                _OWNERS, {"mailbox": mailbox, "uidvalidity": uidvalidity, "uids": some}
+            )
+        }
+
+    def _account(self, connection: Connection, changed: Iterable[int], reasons: Mapping[int, str]) -> None:
+        """Work out the accounts of these messages from the states of their placements."""
+        rows: dict[int, list[FoundRow]] = defaultdict(list)
+        for some in chunked(changed):
+            for row in connection.execute(_STATES, {"ids": some}):
+                rows[row.id].append(row)
+        updates = []
+        for message, its_rows in rows.items():
+            copies, reason, subject, _ = its_rows[0][1:]
+            account = account_of([row.state for row in its_rows if row.state], copies)
+            updates.append(
+                {
+                    "_id": message,
+                    "account": account.value,
+                    "reason": reasons.get(message, reason)[:MOST_TEXT] if account in NAMED else "",
+                    "subject": subject if account in NAMED else "",
+                }
+            )
+        if updates:
+            connection.execute(_SET_ACCOUNT, updates)
+
+    # -- the run
+
+    def finish_run(self, exit_code: ExitCode, counts: Mapping[str, int]) -> None:
+        used = select(messages.c.why).union_all(select(messages.c.rules)).subquery()
+        with self._writing(durable=True) as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == self._run)
+                .values(ended=self._now(), exit_code=int(exit_code), counts=json.dumps(dict(counts)))
+            )
+            connection.execute(
+                delete(texts).where(texts.c.id.not_in(select(used.c.why).where(used.c.why.is_not(None))))
+            )
+        self._numbers.clear()
+
+    def close(self) -> None:
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            self._connection.close()
+        self._lock.touch()
+        self._lock.release()
+
+
+def account_of(states: Sequence[str], copies: int) -> Account:
+    """The account of a message with placements in these states, of which it is to have ``copies``. As long as a
+    copy has no outcome the message is pending, so that the next run takes it up again."""
+    if INTENDED in states or len(states) < copies:
+        return Account.PENDING
+    for state in (HELD, REFUSED, STORED, PRESENT):
+        if state in states:
+            return ACCOUNT_OF[state]
+    return Account.PENDING
