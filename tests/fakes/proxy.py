@@ -20,7 +20,8 @@ class StrikingProxy:
 
     Once, ``strike`` is called on a thread of the proxy while nothing is forwarded; then all connections are cut.
     ``after_octets`` counts what clients have sent, over all connections; ``before_answer`` counts the server's
-    OKs to APPEND from 1, and that one is not delivered. ``struck`` tells which of them it was, if any.
+    OKs to APPEND from 1, and that one is not delivered. ``struck`` tells which of them it was, if any. ``port`` 0
+    is a free one.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class StrikingProxy:
         *,
         after_octets: int | None = None,
         before_answer: int | None = None,
+        port: int = 0,
     ) -> None:
         self._upstream, self._strike = upstream, strike
         self._after_octets, self._before_answer = after_octets, before_answer
@@ -38,7 +40,7 @@ class StrikingProxy:
         self._threads: list[threading.Thread] = []
         self._octets = self._answers = 0
         self.struck = ""
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
 
     def __enter__(self) -> StrikingProxy:

@@ -1,0 +1,164 @@
+"""SIGKILL at known places of the conversation: whatever was on its way, nothing is lost and nothing comes twice.
+
+The program runs as a process against a real Dovecot, through a proxy that kills it after a seeded number of
+octets, or when an OK to an APPEND is about to be delivered, and then cuts the connection. Then it is run again,
+killed again, and so on; the last run comes to its end. What the target holds must equal what an uninterrupted run
+leaves in another account.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGKILL
+from subprocess import Popen
+
+import pytest
+
+from pop2imap.journal.history import read_history
+from tests.fakes.proxy import StrikingProxy
+from tests.servers.dovecot import Dovecot
+from tests.system import readback
+from tests.system.program import run, start
+
+SEED = 20261123
+MESSAGES = 300
+KILLS = 12
+SWALLOWED = 3
+"""Of the kills, so many strike when an OK has been sent and is not delivered."""
+
+RULES = """
+version = 1
+
+[[rule]]
+name = "Even"
+when = { subject = "even *" }
+then = { folder = "Even", add-flags = ["$Even"] }
+
+[[rule]]
+name = "Both"
+when = { subject = "both *" }
+then = { folder = "Copies", continue = true }
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="p2i-kill-"))
+    (path / "rules.toml").write_text(RULES)
+    write_mbox(path / "mail.mbox")
+    yield path
+    shutil.rmtree(path)
+
+
+def write_mbox(path: Path) -> None:
+    """Mail of many sizes: twins (one seen and one not), messages without Message-ID, and copies by rule."""
+    chance = random.Random(SEED)
+    envelope = text = ""
+    with path.open("w", newline="\n") as file:
+        for number in range(MESSAGES):
+            if number % 10 == 9:  # a twin of the one before, unread
+                file.write(f"{envelope}Status: O\n{text}")
+                continue
+            kind = chance.choice(("even", "odd", "both"))
+            envelope = f"From bob@example.org Mon May 04 10:{number // 60:02}:{number % 60:02} 2020\n"
+            identity = f"Message-ID: <{number}@example.org>\n" if number % 3 else ""
+            body = "".join(f"{chance.random()}\n" for _ in range(chance.choice((5, 50, 500, 3000))))
+            text = f"From: bob@example.org\nSubject: {kind} {number}\n{identity}\n{body}\n"
+            file.write(f"{envelope}Status: RO\n{text}")
+
+
+def arguments(user: str, port: int) -> tuple[str, ...]:
+    return (
+        "migrate",
+        "mail.mbox",
+        f"imap://{user}@127.0.0.1:{port}",
+        "--rules",
+        "rules.toml",
+        "--state-dir",
+        f"state-{user}",
+        "--fence",
+        "1",
+        "--json",
+    )
+
+
+class Victim:
+    """The program through the proxy, to be killed by it."""
+
+    def __init__(self, home: Path, dovecot: Dovecot, user: str) -> None:
+        self._home, self._dovecot, self.user = home, dovecot, user
+        self.out = ""
+        self._port = 0
+        self._process: Popen[str] | None = None
+
+    def run(self, **where: int) -> tuple[str, Popen[str], str]:
+        """(where the proxy struck, the ended process, what it wrote to standard error)."""
+        # one port for all runs: host and port are part of the name of the target
+        with StrikingProxy(self._dovecot.imap_port, self._strike, port=self._port, **where) as proxy:
+            self._port = proxy.port
+            self._process = start(self._home, *arguments(self.user, proxy.port))
+            out, err = self._process.communicate(timeout=100)
+        self.out = out
+        return proxy.struck, self._process, err
+
+    def _strike(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def in_doubt(self) -> int:
+        """Intents without an outcome in the journal that the killed run left behind."""
+        history = read_history(self._home / f"state-{self.user}", f"{self.user}@127.0.0.1:{self._port}")
+        assert history is not None
+        try:
+            return history.status().in_doubt
+        finally:
+            history.close()
+
+
+def test_kills_at_known_places_lose_nothing_and_double_nothing(
+    dovecot: Dovecot, home: Path, record_property: Callable[[str, object], None]
+) -> None:
+    whole = dovecot.user()
+    uninterrupted = run(home, *arguments(whole, dovecot.imap_port))
+    assert uninterrupted.code == 0, uninterrupted.err
+
+    victim, chance = Victim(home, dovecot, dovecot.user()), random.Random(SEED)
+    size = (home / "mail.mbox").stat().st_size
+    kills = with_intents = unread = 0
+    for kill in range(KILLS):
+        where = (
+            {"before_answer": chance.randint(1, 2)}
+            if kill < SWALLOWED
+            else {"after_octets": chance.randint(20_000, size // KILLS)}
+        )
+        struck, process, err = victim.run(**where)
+        if not struck:  # nothing was left to do
+            assert process.returncode == 0, err
+            break
+        assert process.returncode == -SIGKILL
+        kills += 1
+        with_intents += victim.in_doubt() > 0
+        unread += struck.startswith("before answer")
+
+    _struck, last, err = victim.run()
+    assert last.returncode == 0, err
+    _struck, again, err = victim.run()
+    assert again.returncode == 0, err
+    assert json.loads(victim.out)["moved"]["messages"] == 0
+
+    expected = Counter(readback.messages(dovecot, whole))
+    found = Counter(readback.messages(dovecot, victim.user))
+    lost, twice = expected - found, found - expected
+    record_property("kills", kills)
+    record_property("kills with open intents", with_intents)
+    record_property("kills with an unread OK", unread)
+    assert with_intents >= 5
+    assert unread >= 1
+    assert (sum(lost.values()), sum(twice.values())) == (0, 0)
