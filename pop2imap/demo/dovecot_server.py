@@ -200,7 +200,9 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _start(binary: str, home: Path, account: pwd.struct_passwd, ports: tuple[int, int]) -> subprocess.Popen[bytes]:
+def _start(
+    binary: str, home: Path, account: pwd.struct_passwd, ports: tuple[int, int]
+) -> subprocess.Popen[bytes]:
     answer = subprocess.run([binary, "--version"], capture_output=True, check=True, text=True).stdout
     settings = _SETTINGS_2_3 if answer.startswith("2.3") else _SETTINGS_2_4
     config = home / "dovecot.conf"
@@ -229,7 +231,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         with _dovecot(Path(maildrop), dict(zip(users, passwords, strict=True))) as ports:
-            print("ready", *ports, flush=True)
+            print("ready", *ports, flush=True)  # noqa: T201
             sys.stdin.read()  # until the demo is over
     except (OSError, RuntimeError, subprocess.SubprocessError) as fault:
         sys.exit(str(fault))

@@ -66,7 +66,9 @@ class _Account(MailboxSet):  # type: ignore[misc]
 
     async def list_mailboxes(self) -> _Tree:
         async with self._set_lock.read_lock():
-            return _Tree(self.delimiter).update("INBOX", *self._set)
+            tree = _Tree(self.delimiter)
+            tree.update("INBOX", *self._set)
+            return tree
 
     async def add_mailbox(self, name: str) -> ObjectId:
         async with self._set_lock.write_lock():
@@ -111,7 +113,7 @@ async def _serve(listener: socket, user: str, password: str) -> None:
     await asyncio.start_server(callback, sock=listener)
     over = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), over.set)
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201
     await over.wait()
     os._exit(0)  # with whatever sessions are open: the demo is over
 

@@ -196,7 +196,11 @@ def maildrop(now: datetime) -> list[Sample]:
         Sample(
             "11-urgent",
             _mail(
-                "Berta <berta@acme.example>", "Signature needed today", urgent, "Please.", "X-Priority: 1 (Highest)"
+                "Berta <berta@acme.example>",
+                "Signature needed today",
+                urgent,
+                "Please.",
+                "X-Priority: 1 (Highest)",
             ),
             urgent,
             "Signature needed today",
@@ -248,7 +252,12 @@ def mbox(now: datetime) -> list[Sample]:
         ),
         Sample(
             "quoted",
-            _mail("Ann <ann@example.net>", "A poem", quoted, "It begins:\n\nFrom here to there\n>From there to here"),
+            _mail(
+                "Ann <ann@example.net>",
+                "A poem",
+                quoted,
+                "It begins:\n\nFrom here to there\n>From there to here",
+            ),
             quoted,
             "A poem",
             "INBOX",
@@ -257,7 +266,9 @@ def mbox(now: datetime) -> list[Sample]:
         ),
         Sample(
             "deleted",
-            _mail("Erik <erik@example.net>", "Old joke", draft, "Deleted in the mail program, never compacted."),
+            _mail(
+                "Erik <erik@example.net>", "Old joke", draft, "Deleted in the mail program, never compacted."
+            ),
             draft,
             "Old joke",
             "",
@@ -274,7 +285,9 @@ def mbox(now: datetime) -> list[Sample]:
         ),
         Sample(
             "unread",
-            _mail("Ann <ann@example.net>", "Never opened", unread, "Unread for a long time, and that is kept."),
+            _mail(
+                "Ann <ann@example.net>", "Never opened", unread, "Unread for a long time, and that is kept."
+            ),
             unread,
             "Never opened",
             "INBOX",

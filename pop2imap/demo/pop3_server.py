@@ -79,12 +79,10 @@ class _Session(POP3):  # type: ignore[misc]
         except (POP3Error, TypeError, ValueError) as fault:
             return self.failResponse(str(fault))
 
-    def _sendMessageContent(  # noqa: N802
-        self, i: bytes, fpWrapper: object, successResponse: object  # noqa: N803
-    ) -> object:
+    def _sendMessageContent(self, i: bytes, wrapped: object, answer: object) -> object:  # noqa: N802
         if self.mbox and self.mbox.damaged(i):
             return self.failResponse(b"message %s cannot be read: damaged on the disk" % i)
-        return super()._sendMessageContent(i, fpWrapper, successResponse)
+        return super()._sendMessageContent(i, wrapped, answer)
 
     def transformChunk(self, chunk: bytes) -> bytes:  # noqa: N802
         return chunk
@@ -111,5 +109,5 @@ if __name__ == "__main__":
     os.set_blocking(int(descriptor), False)
     reactor.adoptStreamPort(int(descriptor), AF_INET, _Server(user, password, Path(folder)))
     StandardIO(_Parent())
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201
     reactor.run(installSignalHandlers=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,6 +37,10 @@ class Server:
 
     def url(self, scheme: str) -> str:
         return f"{scheme}://{self.user}@{HOST}:{self.port}"
+
+
+Serving = AbstractContextManager[tuple[Server, Server]]
+"""The POP3 server and the IMAP server while they run."""
 
 
 @contextmanager
