@@ -207,9 +207,9 @@ class ReplyReader:
             return Challenge()
         else:
             raise ProtocolError(
-                f"not a POP3 {expected.value}: {printable(line, 80)!r}",
+                f"this is no POP3 reply: {printable(line, 80)!r}",
                 where=self._where,
-                todo="check host and port",
+                todo="check host and port" if expected is Reply.GREETING else "",
             )
         code = ""
         if found := _CODE.match(text):
