@@ -145,10 +145,11 @@ def test_well_formed_dates_read_as_the_standard_library_reads_them(naive: dateti
     assert parse_received(f"from x (y; z) by z; {written} (zone)") == parsedate_to_datetime(written)
 
 
-PIECES = "1 31 2001 jan Feb mon, 10:00 :00 +0200 -9999 GMT PM - / . ; ( ) T 0000 99999 ٣ é \x00".split(" ")
+PIECES = st.sampled_from([*"/.;()T-", "1", "31", "2001", "99999", "jan", "Feb", "mon,", "10:00", ":00", "+0200",
+                          "-9999", "GMT", "PM", "٣", "é", "\x00"])  # fmt: skip
 
 
-@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=20).map(" ".join)))
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=20).map(" ".join)))
 @example("1 Jan 0001 00:00:00 +0200")
 @example("31 Dec 9999 23:59:59 -0200")
 @example("(" * 5000)
