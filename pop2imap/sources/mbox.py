@@ -1,0 +1,369 @@
+"""The mbox source: one file, or standard input, as a source of mail (:mod:`pop2imap.sources`).
+
+Listing is one pass over the file (:mod:`~pop2imap.sources.mbox_reader`) and keeps 60 octets for each message.
+Reading goes back to each message by its offset (:mod:`~pop2imap.sources.mbox_slice`) and takes its digest again,
+so a file that was rewritten in between costs an ``Unread``, never a wrong message.
+
+What comes through a pipe has the id ``mbox:-``, whatever the name of the pipe. Since keys are digests, the same
+mail piped in twice is moved once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn, overload
+
+from pop2imap.endpoints import not_an_mbox
+from pop2imap.errors import SourceDataError
+from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
+from pop2imap.octets import from_bytes, from_chunks
+from pop2imap.sources import Listing, ListProgress
+from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
+from pop2imap.sources.mbox_from import Look, envelope_date, look
+from pop2imap.sources.mbox_reader import NotMboxError, Quoting, Scanner, Totals
+from pop2imap.sources.mbox_slice import Slice, Unquote, read_fully
+from pop2imap.text import printable
+
+SETTLING = timedelta(seconds=60)
+"""How long after its last change a torn end of a file is taken for mail that is just being written."""
+
+_EVERY = 8 << 20  # octets between two calls of a progress callback
+_UNQUOTED = {
+    Unquote.EVERY: "one > was put before them (mboxrd) and is taken off again",
+    Unquote.SINGLE: "those with one > lose it (mboxo)",
+    Unquote.SINGLE_AFTER_EMPTY: (
+        "those after an empty line lose their >; the others are citations, since the file holds unquoted ones"
+    ),
+    Unquote.NOTHING: "they stay as they are",
+}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Index(Sequence[Ref]):
+    """Where every message lies, in 60 octets each; refs are made on access."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._offsets = array("Q")
+        self._starts = array("I")  # relative to the offset
+        self._ends = array("Q")
+        self._sizes = array("Q")
+        self._digests = bytearray()
+        self._repeats: dict[int, int] = {}  # nth of those that are not the first of their digest
+        self.octets = 0
+
+    def add(self, offset: int, start: int, end: int, digest: bytes, size: int) -> None:
+        self._offsets.append(offset)
+        self._starts.append(start - offset)
+        self._ends.append(end)
+        self._sizes.append(size)
+        self._digests += digest
+        self.octets += size
+
+    def count_repeats(self) -> None:
+        """Find messages of equal digest. First by 8 octets of it, which takes little memory, then exactly."""
+        once: set[int] = set()
+        again: set[int] = set()
+        with memoryview(self._digests) as octets, octets.cast("Q") as words:
+            for at in range(0, len(words), 4):
+                (again if words[at] in once else once).add(words[at])
+            suspects = [at // 4 for at in range(0, len(words), 4) if words[at] in again] if again else []
+        seen: dict[bytes, int] = {}
+        for at in suspects:
+            nth = seen.get(self.digest(at), 0)
+            seen[self.digest(at)] = nth + 1
+            if nth:
+                self._repeats[at] = nth
+
+    def place(self, at: int) -> tuple[int, int, int]:
+        """Offsets of the From_ line, of the first octet, after the last."""
+        return self._offsets[at], self._offsets[at] + self._starts[at], self._ends[at]
+
+    def digest(self, at: int) -> bytes:
+        return bytes(self._digests[32 * at : 32 * at + 32])
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, at: int) -> Ref: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Ref]: ...
+    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        if at < 0:
+            at += len(self)
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        key = Key(self._source, self.digest(at).hex(), self._repeats.get(at, 0))
+        return Ref(at + 1, key, self._sizes[at])
+
+
+class MboxSource:
+    """One mbox file, or standard input, as a :class:`pop2imap.sources.Source`.
+
+    ``path`` None is standard input. ``keep_headers`` leaves the book-keeping lines of mail programs in the
+    messages. ``spool`` is the directory for large messages and for what comes through a pipe.
+    """
+
+    kind = "mbox"
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        quoting: Quoting = Quoting.AUTO,
+        keep_headers: bool = False,
+        spool: Path | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._is_stream = is_stream(path)
+        self._path = path if path is None or self._is_stream else Path(os.path.realpath(path))
+        self._quoting = quoting
+        self._keep_headers = keep_headers
+        self._spool = spool
+        self._now = now
+        self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
+        self.folder = "INBOX" if self._is_stream else _folder(self._path)
+        self._where = printable(str(self._path)) if self._path else "standard input"
+        self._file: MboxFile | None = None
+        self._listed: Stamp | None = None
+        self._index = _Index(self.id)
+        self._totals = Totals()
+        self._unquote = Unquote.NOTHING
+
+    def open(self) -> tuple[str, ...]:
+        """Raises SourceDataError for what cannot be read or is no mbox, LocalIOError when there is no room for
+        what comes through a pipe."""
+        if self._path is None or self._is_stream:
+            file = self._file or copy_stream(self._path, self._where, self._spool)  # it comes only once
+        else:
+            file = open_file(self._path, self._where)
+        stamp = file.stamp()
+        try:
+            Scanner(file.read_at, block=1 << 14).first()
+        except NotMboxError as error:
+            self._refuse(error)
+        except OSError as error:
+            self._unreadable(error)
+        self._file = file
+        if self._is_stream:
+            return (f"an mbox of {stamp.size:,} octets through a pipe",)
+        changed = datetime.fromtimestamp(stamp.modified // 10**9, UTC)
+        said = [f"an mbox of {stamp.size:,} octets, last changed {changed:%Y-%m-%d %H:%M} UTC"]
+        if os.path.lexists(f"{self._path}.lock"):
+            said.append("a mail program holds a lock on it: mail may be arriving just now")
+        return tuple(said)
+
+    def list(self, progress: ListProgress | None = None) -> Listing:
+        file = self._opened()
+        self._listed = stamp = file.stamp()
+        try:
+            remarks = self._scan(file, stamp.size, progress, loose=False)
+            if loose := self._totals.wants_loose:
+                remarks = self._scan(file, stamp.size, None, loose=True)
+        except NotMboxError as error:
+            self._refuse(error)
+        except OSError as error:
+            self._unreadable(error)
+        self._index.count_repeats()
+        remarks += _suspicious(self._totals, loose=loose)
+        remarks += self._choose_unquoting()
+        if self._totals.torn and not self._is_fresh(stamp):
+            remarks += (Remark("the last message looks cut off; it is taken as it is", 1),)
+        return Listing(self._index, self._index.octets, remarks=remarks)
+
+    def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        """Raises LocalIOError when there is no room for a large message."""
+        for ref in refs:
+            yield self._read(ref, whole=True)
+
+    def peek(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        for ref in refs:
+            yield self._read(ref, whole=False)
+
+    def close(self, *, settled: bool) -> tuple[Remark, ...]:
+        """``settled`` makes no difference: nothing ever happens to the file."""
+        file, stamp, self._listed = self._file, self._listed, None
+        if file is None or self._is_stream or self._path is None:
+            return ()  # what came through a pipe is kept for the next open
+        self._file = None
+        changed = what_changed(self._path, file, stamp) if stamp else ""
+        file.close()
+        return (Remark(f"{self._where} {changed}"),) if changed else ()
+
+    def _opened(self) -> MboxFile:
+        if self._file is None:
+            raise RuntimeError("open() comes first")
+        return self._file
+
+    def _scan(
+        self, file: MboxFile, size: int, progress: ListProgress | None, *, loose: bool
+    ) -> tuple[Remark, ...]:
+        """Fill the index. What comes after ``size`` octets is for the next listing."""
+        self._index = index = _Index(self.id)
+        scanner = Scanner(
+            lambda offset, most: file.read_at(offset, min(most, size - offset)) if offset < size else b"",
+            loose=loose,
+            keep_headers=self._keep_headers,
+        )
+        self._totals = scanner.totals
+        internal = partial = told = 0
+        for entry in scanner.entries():
+            if progress and entry.end - told >= _EVERY:
+                told = entry.end
+                progress(told, size)
+            partial += entry.partial
+            if entry.internal:
+                internal += 1
+            else:
+                index.add(entry.offset, entry.start, entry.end, entry.digest, entry.size)
+        if progress:
+            progress(size, size)
+        remarks = []
+        if internal:
+            remarks.append(
+                Remark("a message in which the mail program keeps data of its own is left out", internal)
+            )
+        if partial:
+            remarks.append(
+                Remark(
+                    "messages of which the mail program never fetched the whole: what is in the file is moved",
+                    partial,
+                )
+            )
+        return tuple(remarks)
+
+    def _choose_unquoting(self) -> tuple[Remark, ...]:
+        totals = self._totals
+        self._unquote = {
+            Quoting.AUTO: totals.unquote(),
+            Quoting.MBOXRD: Unquote.EVERY,
+            Quoting.MBOXO: Unquote.SINGLE,
+            Quoting.NONE: Unquote.NOTHING,
+        }[self._quoting]
+        quoted = totals.quoted_after_empty + totals.quoted_elsewhere
+        if not quoted:
+            return ()
+        why = "told from the file" if self._quoting is Quoting.AUTO else "as asked for"
+        return (Remark(f"lines that begin with '>From ': {_UNQUOTED[self._unquote]} ({why})", quoted),)
+
+    def _read(self, ref: Ref, *, whole: bool) -> Message | Unread:
+        at = ref.position - 1
+        key = self._index[at].key
+        assert key is not None
+        file = self._opened()
+        try:
+            if at == len(self._index) - 1 and (reason := self._not_yet(file)):
+                return Unread(ref.position, key, Account.PENDING, reason)
+            piece = Slice(file.read_at, *self._index.place(at))
+            if whole:
+                octets = from_chunks(
+                    piece.octets(self._unquote, keep_headers=self._keep_headers), self._spool
+                )
+                if piece.digest != self._index.digest(at):
+                    return Unread(
+                        ref.position,
+                        key,
+                        Account.GONE,
+                        "another program changed the file since it was listed; run again",
+                    )
+                size = octets.size
+            else:
+                octets = from_bytes(piece.header(keep_headers=self._keep_headers))
+                size = ref.size
+        except OSError as error:
+            return Unread(ref.position, key, Account.UNREADABLE, f"the file cannot be read: {error.strerror}")
+        state = piece.state
+        return Message(
+            ref.position,
+            key,
+            octets,
+            size,
+            flags=state.flags,
+            envelope_date=envelope_date(piece.from_line, self._now()),
+            discarded=state.discarded,
+            whole=whole,
+        )
+
+    def _not_yet(self, file: MboxFile) -> str:
+        """Why the last message may still be under way; empty if it is all there."""
+        if self._is_stream:
+            return ""
+        stamp = file.stamp()
+        if self._totals.torn and self._is_fresh(stamp):
+            return "it is still being written: its end is not there yet; run again in a minute"
+        if stamp.size > self._totals.end:
+            _, _, end = self._index.place(len(self._index) - 1)
+            rest = read_fully(file.read_at, end, 1 << 10)
+            follows = re.match(rb"(?:\r?\n){0,2}(From [^\n]*)", rest)
+            if not follows or look(follows[1]) in (Look.OTHER, Look.PATCH):
+                return "it is still being written: the file grew since it was listed; run again in a minute"
+        return ""
+
+    def _is_fresh(self, stamp: Stamp) -> bool:
+        changed = datetime.fromtimestamp(stamp.modified / 10**9, UTC)
+        return not self._is_stream and self._now() - changed < SETTLING
+
+    def _refuse(self, error: NotMboxError) -> NoReturn:
+        start: bytes = error.args[0]
+        if start.startswith(b"From "):
+            raise SourceDataError(
+                "no mbox: its first line begins with From, but has no date and no header after it",
+                where=self._where,
+            ) from None
+        raise not_an_mbox(
+            start, self._where, "if its beginning was cut off, cut up to a line that begins with 'From '"
+        ) from None
+
+    def _unreadable(self, error: OSError) -> NoReturn:
+        raise SourceDataError(f"cannot be read: {error.strerror}", where=self._where) from error
+
+
+def _folder(path: Path | None) -> str:
+    """The file's name, without the ending that some programs give it."""
+    assert path is not None
+    return path.stem if path.suffix.lower() in {".mbox", ".mbx"} and path.stem else path.name
+
+
+def _suspicious(totals: Totals, *, loose: bool) -> tuple[Remark, ...]:
+    remarks = []
+    if loose:
+        remarks.append(
+            Remark(
+                "the messages of this file are not separated by empty lines; they are told by their header"
+            )
+        )
+    if totals.unseparated:
+        remarks.append(
+            Remark(
+                "lines that begin with 'From ' and end in a date, but have no empty line before them, are taken "
+                f"as text (the first at octet {totals.unseparated_at:,})",
+                totals.unseparated,
+            )
+        )
+    if totals.undated:
+        remarks.append(
+            Remark(
+                "lines that begin with 'From ' after an empty line, but have no date, are taken as text "
+                f"(the first at octet {totals.undated_at:,})",
+                totals.undated,
+            )
+        )
+    if totals.sealed:
+        remarks.append(
+            Remark(
+                "lines that look like the start of a message are text, as Content-Length says (mboxcl2)",
+                totals.sealed,
+            )
+        )
+    return tuple(remarks)

@@ -1,0 +1,177 @@
+"""What programs write into the header of a message in an mbox for their own book-keeping, read and taken off.
+
+Two sorts. Thunderbird puts its lines (``X-Mozilla-Status`` and so on) at the very top, so only there are they
+its own; further down an ``X-UIDL`` is part of what was received. Everybody else's lines (``Status`` ...)
+stand anywhere in the header. ``Content-Length`` and ``Lines`` stay in the message, since senders write them
+too, but do not count for its key, since mutt and Dovecot rewrite them.
+
+Sources: c-client ``mailbox.txt`` and Dovecot (``Status``, ``X-Status``, ``X-Keywords``), mutt (``r``),
+Thunderbird ``nsMsgMessageFlags`` (``X-Mozilla-Status``, ``X-Mozilla-Status2``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pop2imap.model import ANSWERED, DRAFT, FLAGGED, SEEN
+from pop2imap.octets import HEAD_LIMIT
+
+FORWARDED = "$Forwarded"
+MDN_SENT = "$MDNSent"
+
+KEYWORD_LIMIT = 100
+"""Keywords of one message that are read; more is not a person's doing."""
+
+_OWN = rb"status|x-(?:status|keywords|uid|imap|imapbase)"
+_THUNDERBIRD = rb"x-(?:mozilla-(?:status2?|keys)|account-key|uidl)"
+_REST_OF_FIELD = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
+_LEADING = re.compile(rb"(?i:" + _THUNDERBIRD + rb"|" + _OWN + rb")" + _REST_OF_FIELD + rb"\n")
+_ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
+_LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_FIELD = re.compile(rb"([^:\s]+)[ \t]*:(.*)", re.DOTALL)
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_INTERNAL = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
+_SAFE_KEYWORD = re.compile(r"[!#$&',\-./0-9:;<=>?@A-Z^_`a-z|}~+]+")
+
+
+class State(NamedTuple):
+    """What a mail program noted about a message.
+
+    ``flags`` is None if it noted nothing at all. ``discarded`` says in words that it was deleted there.
+    """
+
+    flags: frozenset[str] | None = None
+    discarded: str = ""
+
+
+class Head:
+    """The header block of one message, with the empty line that ends it, as the file holds it.
+
+    ``crlf_before`` tells whether the From_ line ended in CRLF. ``kept`` is the block without book-keeping
+    lines; ``crlf`` whether the message's lines end in CRLF: the From_ line decides, unless all lines of
+    the header say otherwise (Thunderbird appends CRLF messages to files of LF messages and the reverse).
+    """
+
+    __slots__ = ("_own", "crlf", "kept", "raw", "unkeyed")
+
+    def __init__(self, raw: bytes, *, crlf_before: bool) -> None:
+        self.raw = raw
+        own: list[bytes] = []
+        at = 0
+        while found := _LEADING.match(raw, at):
+            own.append(found.group())
+            at = found.end()
+        # A field goes with the newline before it, and its own newline stays: the same, and quick to search for.
+        text = b"\n" + raw[at:]
+        kept: list[bytes] = []
+        keyed: list[bytes] = []
+        kept_from = keyed_from = 0
+        for found in _ANYWHERE.finditer(text):
+            if found["own"] is not None:
+                own.append(found.group()[1:])
+                kept.append(text[kept_from : found.start()])
+                kept_from = found.end()
+            keyed.append(text[keyed_from : found.start()])
+            keyed_from = found.end()
+        kept.append(text[kept_from:])
+        keyed.append(text[keyed_from:])
+        self.kept = b"".join(kept)[1:]
+        self.unkeyed = b"".join(keyed)[1:]
+        self._own = own
+        lines, crlf_lines = self.kept.count(b"\n"), self.kept.count(b"\r\n")
+        agreed = lines > 1 and crlf_lines in (0, lines)
+        self.crlf = crlf_lines > 0 if agreed else crlf_before
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether this heads the message in which c-client keeps data about the folder: no mail."""
+        names = {name for name, _ in self._fields()}
+        return _INTERNAL in self.kept and not names.isdisjoint({b"x-imap", b"x-imapbase"})
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the mail program never fetched the whole message."""
+        return any(
+            (_hexadecimal(value) or 0) & _PARTIAL
+            for name, value in self._fields()
+            if name == b"x-mozilla-status"
+        )
+
+    def state(self) -> State:
+        """What the book-keeping lines say."""
+        flags: set[str] = set()
+        known = False
+        discarded = ""
+        seen: set[bytes] = set()
+        for name, value in self._fields():
+            if name in seen and name != b"x-keywords":
+                continue  # programs look at the first one
+            seen.add(name)
+            match name:
+                case b"status" | b"x-status":
+                    known = True
+                    flags |= {flag for letter, flag in _LETTERS.items() if letter in value}
+                    if name == b"x-status" and b"D" in value:
+                        discarded = "marked as deleted in the mail program, not expunged yet"
+                case b"x-mozilla-status" | b"x-mozilla-status2":
+                    bits = _hexadecimal(value)
+                    if bits is None:
+                        continue
+                    known = True
+                    flags |= {flag for bit, flag in _BITS.items() if bits & bit}
+                    if label := bits >> 25 & 7:
+                        flags.add(f"$label{label}")
+                    if bits & _EXPUNGED:
+                        discarded = "deleted in the mail program, waiting to be compacted away"
+                    elif bits & _IMAP_DELETED:
+                        discarded = "marked as deleted in the mail program, not expunged yet"
+                case b"x-keywords" | b"x-mozilla-keys":
+                    words = _keywords(value)
+                    known = known or bool(words)
+                    flags |= words
+        return State(frozenset(flags) if known else None, discarded)
+
+    def _fields(self) -> Iterator[tuple[bytes, bytes]]:
+        for field in self._own:
+            found = _FIELD.match(field)
+            assert found is not None
+            yield found[1].lower(), found[2].strip()
+
+
+_LETTERS = {b"R": SEEN, b"A": ANSWERED, b"r": ANSWERED, b"F": FLAGGED, b"T": DRAFT}
+_BITS = {0x1: SEEN, 0x2: ANSWERED, 0x4: FLAGGED, 0x1000: FORWARDED, 0x0080_0000: MDN_SENT}
+_EXPUNGED = 0x8
+_PARTIAL = 0x400
+_IMAP_DELETED = 0x0020_0000
+
+
+def end_of_head(text: bytes, start: int) -> int | None:
+    """Where in ``text`` the header block that begins at ``start`` ends, after its empty line; None if ``text``
+    ends before. ``text[start - 1]`` is the newline of the From_ line. Past ``HEAD_LIMIT`` octets the header is
+    cut at the end of a line."""
+    found = _EMPTY_LINE.search(text, start - 1, start + HEAD_LIMIT)
+    if found:
+        return found.end()
+    if len(text) < start + HEAD_LIMIT:
+        return None
+    return text.rfind(b"\n", start, start + HEAD_LIMIT) + 1 or start + HEAD_LIMIT
+
+
+def content_length(head: bytes) -> int | None:
+    """What a header block says that the length of the body is, in octets of the file."""
+    found = _LENGTH.search(b"\n" + head)
+    return int(found[1]) if found else None
+
+
+def _hexadecimal(value: bytes) -> int | None:
+    return int(value, 16) if _HEXADECIMAL.fullmatch(value) else None
+
+
+def _keywords(value: bytes) -> frozenset[str]:
+    """Words that can be IMAP keywords (RFC 3501 ``flag-keyword``): what begins with a backslash would be a
+    system flag, which these lines do not carry."""
+    words = value.decode("ascii", "replace").split()[:KEYWORD_LIMIT]
+    return frozenset(word for word in words if _SAFE_KEYWORD.fullmatch(word))

@@ -1,0 +1,409 @@
+"""Messages found in an mbox, at the speed of the disk and in constant memory. No file is opened here.
+
+Everything reads through a ``ReadAt``: a function that gives some octets at an offset. Two passes:
+
+1. :class:`Scanner` goes through the file once and yields an :class:`Entry` for each message: where it lies, the
+   digest that is its key, and its size. It never looks at lines: it searches its buffer for ``From `` and then
+   judges what stands around each place where that occurs, which is rare.
+2. :class:`pop2imap.sources.mbox_slice.Slice` reads one message of which the place is known and gives its octets
+   as they are to be sent.
+
+**What separates.** A From_ line after an empty line, or at the start of the file, that ends in a date. So much
+is safe, and is all that most files need. Four sorts of file need more, each told by its own evidence:
+
+* Thunderbird's files since 2023 have bare ``From `` lines: taken if header fields follow.
+* Thunderbird and Eudora do not always put an empty line before the From_ line: taken if Thunderbird's own
+  fields follow, or if the file begins with Eudora's mark.
+* Files written without any empty lines between messages: only if they are many, and the scan is then made again,
+  ``loose`` (see ``Totals.wants_loose``).
+* mboxcl2 files do not quote ``From `` lines in bodies at all, but say how long each body is. ``Content-Length``
+  is believed only while every message of the file so far had one that ended exactly at a separator or at the
+  end of the file: a length in a single message may be a sender's forgery, to swallow the messages after it.
+
+The rest, dates without empty line and empty lines without date, is text; it is counted and said.
+
+**What is not content**: the From_ line, and one empty line before the next From_ line and at the end of the file.
+
+**The key** is the SHA-256 of the octets as they lie in the file, but without book-keeping lines (and
+``Content-Length`` and ``Lines``), so that it stays the same when a mail program notes that the message was read.
+A last line without its newline counts as if it had one, since the next delivery will add it.
+
+**Line ends**: a message of LF lines gets CRLF, each LF once. In one of CRLF lines nothing is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from pop2imap.sources.mbox_flags import Head, content_length, end_of_head
+from pop2imap.sources.mbox_from import LINE_LIMIT, Look, look
+from pop2imap.sources.mbox_slice import ReadAt, Unquote, empty_line_before, line_end, read_fully
+
+BLOCK = 1 << 20
+
+_AHEAD = 4096  # octets after a "From " that are looked at to judge it
+_BEHIND = 64  # octets before it, which holds all sensible quoting
+_TAIL = 6  # octets at the end of a buffer that may belong to a separator: CR LF F r o m
+_FIELD = rb"[!-9;-~]{1,76}[ \t]*:"
+_FIELDS_FOLLOW = re.compile(
+    _FIELD + rb"[^\n]*(?:\n[ \t][^\n]*)*(?:\n(?:" + _FIELD + rb"|\r?\n|\Z)|\Z)",
+)
+_THUNDERBIRD_FOLLOWS = re.compile(rb"(?i:x-mozilla-(?:status|keys)|x-account-key)2?[ \t]*:")
+_BEFORE_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*")
+
+
+class Quoting(Enum):
+    """How ``From `` lines inside messages were disguised when the file was written."""
+
+    AUTO = "auto"  # told from the file
+    MBOXRD = "mboxrd"  # one > before any number of > and From
+    MBOXO = "mboxo"  # one > before From
+    NONE = "none"  # not at all
+
+
+class Entry(NamedTuple):
+    """One message: offsets of its From_ line, of its first octet and after its last; its key's digest; the size
+    it will have when sent, but for un-quoting. ``internal``: c-client's data, no mail. ``partial``: the mail
+    program says that it never fetched the whole message."""
+
+    offset: int
+    start: int
+    end: int
+    digest: bytes
+    size: int
+    internal: bool
+    partial: bool
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a scan saw. The first offset of something is -1 if it did not occur."""
+
+    messages: int = 0
+    end: int = 0  # of the file
+    torn: bool = False  # the last message lacks its last newline, or the end of its header
+    undated: int = 0  # "From " lines after an empty line without a date
+    undated_at: int = -1
+    unseparated: int = 0  # "From " lines with a date, without an empty line before
+    unseparated_at: int = -1
+    run_together: int = 0  # of these (and bare ones) those that header fields follow
+    sealed: int = 0  # separators that a Content-Length showed to be content
+    quoted_after_empty: int = 0
+    quoted_elsewhere: int = 0
+    quoted_deeper: int = 0  # of these, with more than one >
+    plain_after_empty: int = 0  # "From " lines in messages, not quoted
+    plain_elsewhere: int = 0
+
+    def unquote(self) -> Unquote:
+        """What the evidence is for.
+
+        Whoever quotes at all leaves no ``From `` line of that sort unquoted: a writer either quotes them
+        everywhere, or where it matters, after empty lines (BSD), or not at all. So a file with unquoted ones
+        (more than one to ten quoted ones: files have more than one writer) was not quoted there, and a
+        ``>From `` in it is what somebody wrote, mostly a citation.
+        """
+        if self.plain_after_empty * 10 > self.quoted_after_empty:
+            return Unquote.NOTHING
+        if self.plain_elsewhere * 10 > self.quoted_elsewhere:
+            return Unquote.SINGLE_AFTER_EMPTY
+        return Unquote.EVERY
+
+    @property
+    def wants_loose(self) -> bool:
+        """Whether so many messages begin without an empty line that it is the habit of the file's writer."""
+        return self.run_together >= 3 and self.run_together * 4 >= self.messages
+
+
+class NotMboxError(ValueError):
+    """The file does not begin as an mbox does; holds its first octets."""
+
+
+class Scanner:
+    """One pass over an mbox. ``block`` is how much is read at once; the result does not depend on it."""
+
+    def __init__(
+        self, read_at: ReadAt, *, loose: bool = False, keep_headers: bool = False, block: int = BLOCK
+    ) -> None:
+        self.totals = Totals()
+        self.keep_headers = keep_headers
+        self.lengths_hold = True  # every message so far had an exact Content-Length
+        self.buffer = b""  # octets [base, limit) of the file
+        self.base = 0
+        self.at_end = False
+        self._read_at = read_at
+        self._loose = loose
+        self._block = block
+        self._style = Look.DATED
+
+    def entries(self) -> Iterator[Entry]:
+        """The messages in order. Raises NotMboxError before the first one."""
+        offset = self.first()
+        while offset is not None:
+            entry, offset = _MessageScan(self, offset).run()
+            self.totals.messages += 1
+            yield entry
+        self.totals.end = self.limit
+
+    @property
+    def limit(self) -> int:
+        return self.base + len(self.buffer)
+
+    def need(self, keep: int, upto: int) -> bool:
+        """Have the octets from ``keep`` to ``upto`` in the buffer; False if the file ends before."""
+        while self.limit < upto:
+            block = b"" if self.at_end else self._read_at(self.limit, self._block)
+            if not block:
+                self.at_end = True
+                return False
+            kept = max(keep - self.base, 0)
+            self.buffer = self.buffer[kept:] + block
+            self.base += kept
+        return True
+
+    def octets(self, start: int, end: int) -> bytes:
+        return self.buffer[max(start - self.base, 0) : max(end - self.base, 0)]
+
+    def lands(self, offset: int) -> bool:
+        """Whether a message that ends at ``offset`` ends exactly: before a separator, or where the file ends."""
+        text = read_fully(self._read_at, offset - 1, _AHEAD)
+        if not text:
+            return False
+        after_newline = text[:1] == b"\n"
+        rest = text[1:]
+        if found := re.match(rb"\r?\n", rest):
+            after_newline = True
+            rest = rest[found.end() :]
+        if not rest:
+            return True
+        return (
+            after_newline and rest.startswith(b"From ") and look(rest[: rest.find(b"\n") + 1]) is Look.DATED
+        )
+
+    def first(self) -> int | None:
+        """The offset of the first From_ line, None in an empty file. Raises NotMboxError."""
+        self.need(0, 2 * _AHEAD)
+        found = _BEFORE_FIRST.match(self.buffer)
+        assert found is not None
+        offset = found.end()
+        if offset == self.limit and self.at_end:
+            return None
+        if not self.buffer.startswith(b"From ", offset):
+            raise NotMboxError(self.buffer[:512])
+        self._style = look(self.line(offset))
+        if self._style is Look.OTHER and not self._fields_follow(offset):
+            raise NotMboxError(self.buffer[:512])
+        return offset
+
+    def line(self, offset: int) -> bytes:
+        at = offset - self.base
+        end = self.buffer.find(b"\n", at, at + LINE_LIMIT)
+        return self.buffer[at : end + 1 or at + LINE_LIMIT + 1]
+
+    def _fields_follow(self, offset: int) -> bool:
+        return _FIELDS_FOLLOW.match(self._next_lines(offset)) is not None
+
+    def _next_lines(self, offset: int) -> bytes:
+        at = offset - self.base
+        end = self.buffer.find(b"\n", at, at + LINE_LIMIT)
+        return self.buffer[end + 1 : at + _AHEAD] if end >= 0 else b""
+
+    def separates(self, offset: int, *, after_empty: bool) -> bool:
+        """Whether the line at ``offset``, which begins with ``From ``, begins a message. Counts what is
+        suspicious. The buffer holds ``_AHEAD`` octets from there, if the file does."""
+        line = self.line(offset)
+        kind = look(line)
+        match kind, kind is self._style:
+            case (Look.EUDORA, False) | (Look.PATCH, True):
+                kind = Look.DATED
+            case Look.OTHER, True:
+                kind = Look.BARE
+        match kind:
+            case Look.EUDORA:
+                return True
+            case Look.DATED if after_empty:
+                return True
+            case Look.BARE if after_empty and self._fields_follow(offset):
+                return True
+            case Look.DATED | Look.BARE if not after_empty:
+                if _THUNDERBIRD_FOLLOWS.match(self._next_lines(offset)):
+                    return True
+                if self._fields_follow(offset):
+                    if self._loose:
+                        return True
+                    self.totals.run_together += 1
+        totals = self.totals
+        if kind is Look.DATED:
+            totals.unseparated += 1
+            if totals.unseparated_at < 0:
+                totals.unseparated_at = offset
+        elif after_empty and kind is not Look.PATCH:
+            totals.undated += 1
+            if totals.undated_at < 0:
+                totals.undated_at = offset
+        return False
+
+
+class _MessageScan:
+    """The scan of one message, from its From_ line at ``offset`` to the next one."""
+
+    def __init__(self, scanner: Scanner, offset: int) -> None:
+        self._scanner = scanner
+        self._offset = offset
+        line = scanner.line(offset)
+        self._start = offset + len(line)
+        self._crlf_before = self._crlf = line.endswith(b"\r\n")
+        self._head: Head | None = None  # once all of it is in the buffer and it is hashed
+        self._head_complete = False
+        self._head_end = self._find_head_end()
+        self._sealed: int | None = None  # what lies before this offset is content; None: not looked at yet
+        self._sha = hashlib.sha256()
+        self._hashed = self._start
+        self._size = 0
+
+    def run(self) -> tuple[Entry, int | None]:
+        """The message, and the offset of the next one's From_ line."""
+        scanner = self._scanner
+        at = self._start
+        while True:
+            found = scanner.buffer.find(b"From ", at - scanner.base)
+            if found < 0:
+                if scanner.at_end:
+                    return self._last(), None
+                limit = scanner.limit
+                self._absorb(limit - _TAIL)
+                scanner.need(self._keep, limit + 1)
+                at = max(at, limit - len(b"From"))
+                continue
+            at = found + scanner.base
+            before = scanner.buffer[found - 1]
+            if before == 0x0A:
+                if not scanner.at_end and scanner.limit < at + _AHEAD:
+                    self._absorb(at - 3)
+                    scanner.need(self._keep, at + _AHEAD)
+                    continue
+                empty = empty_line_before(scanner.buffer, at - scanner.base)
+                if self._separates(at, after_empty=empty > 0):
+                    return self._entry(at - empty), at
+            elif before == 0x3E:
+                self._count_quoted(found)
+            at += len(b"From ")
+
+    @property
+    def _keep(self) -> int:
+        return (self._start if self._head is None else self._hashed) - _BEHIND
+
+    def _find_head_end(self) -> int:
+        scanner = self._scanner
+        while True:
+            found = end_of_head(scanner.buffer, self._start - scanner.base)
+            if found is not None:
+                self._head_complete = True
+                return found + scanner.base
+            if not scanner.need(self._start - _BEHIND, scanner.limit + 1):
+                return scanner.limit
+
+    def _take_head(self, end: int) -> Head:
+        head = Head(self._scanner.octets(self._start, end), crlf_before=self._crlf_before)
+        octets = head.raw if self._scanner.keep_headers else head.kept
+        self._head = head
+        self._crlf = head.crlf
+        self._sha.update(head.unkeyed)
+        self._hashed = end
+        self._size = len(octets) + (0 if head.crlf else octets.count(b"\n"))
+        return head
+
+    def _absorb(self, upto: int) -> None:
+        """Hash what lies before ``upto`` and is surely content."""
+        if self._head is None:
+            if upto < self._head_end:
+                return
+            self._take_head(self._head_end)
+        if upto <= self._hashed:
+            return
+        scanner = self._scanner
+        start, end = self._hashed - scanner.base, upto - scanner.base
+        with memoryview(scanner.buffer) as buffer:
+            self._sha.update(buffer[start:end])
+        self._size += end - start
+        if not self._crlf:
+            self._size += scanner.buffer.count(b"\n", start, end)
+        self._hashed = upto
+
+    def _separates(self, at: int, *, after_empty: bool) -> bool:
+        scanner = self._scanner
+        totals = scanner.totals
+        if at < self._sealed_until(at):
+            if after_empty and look(scanner.line(at)) is Look.DATED:
+                totals.sealed += 1
+        elif scanner.separates(at, after_empty=after_empty):
+            return True
+        if after_empty:
+            totals.plain_after_empty += 1
+        else:
+            totals.plain_elsewhere += 1
+        return False
+
+    def _sealed_until(self, at: int) -> int:
+        if not self._scanner.lengths_hold:
+            return 0
+        if self._sealed is None and at >= self._head_end and self._head_complete:
+            raw = self._head.raw if self._head else self._scanner.octets(self._start, self._head_end)
+            length = content_length(raw)
+            if length is not None and self._scanner.lands(self._head_end + length):
+                self._sealed = self._head_end + length
+            else:
+                self._scanner.lengths_hold = False
+        return self._sealed or 0
+
+    def _count_quoted(self, found: int) -> None:
+        """Count the quoted ``From `` at ``found`` in the buffer, if it is one: at the start of a line."""
+        buffer = self._scanner.buffer
+        start = found
+        while start > 0 and buffer[start - 1] == 0x3E and found - start < _BEHIND - 8:
+            start -= 1
+        if start == 0 or buffer[start - 1] != 0x0A:
+            return
+        totals = self._scanner.totals
+        if empty_line_before(buffer, start):
+            totals.quoted_after_empty += 1
+        else:
+            totals.quoted_elsewhere += 1
+        if found - start > 1:
+            totals.quoted_deeper += 1
+
+    def _last(self) -> Entry:
+        scanner = self._scanner
+        end = limit = scanner.limit
+        empty = empty_line_before(scanner.buffer, len(scanner.buffer))
+        if limit - empty >= self._start:
+            end -= empty
+        terminated = scanner.buffer.endswith(b"\n")
+        scanner.totals.torn = not (terminated and self._head_complete)
+        return self._entry(end, terminated=terminated)
+
+    def _entry(self, end: int, *, terminated: bool = True) -> Entry:
+        scanner = self._scanner
+        if scanner.lengths_hold and self._sealed_until(end) not in range(
+            end, end + 3
+        ):  # some count the empty line
+            scanner.lengths_hold = False
+        if self._head is None:
+            self._take_head(min(self._head_end, end))
+        assert self._head is not None
+        self._absorb(end)
+        if not terminated and end > self._start:
+            self._sha.update(line_end(crlf=self._crlf))
+        return Entry(
+            self._offset,
+            self._start,
+            end,
+            self._sha.digest(),
+            self._size,
+            scanner.totals.messages == 0 and self._head.is_internal,
+            self._head.is_partial,
+        )
