@@ -84,8 +84,9 @@ class Placement:
     """One copy of one message for one mailbox: an intent when it is new, a claim when it is looked up.
 
     ``lower_bound`` is the L of the invariant; 0 says that the mailbox was renumbered since, so that the copy may
-    have any UID. ``id`` is the journal's (0 before ``intend``); ids ascend in the order of intending and are
-    never used again. ``stored`` is True for a claim that is known to be in the mailbox under a UID not known.
+    have any UID. ``id`` is the journal's (0 before ``intend``); ids ascend in the order of intending, and one run
+    never uses an id twice. ``stored`` is True for a claim that is known to be in the mailbox, under a UID that is
+    not known.
     """
 
     key: Key

@@ -24,6 +24,7 @@ from pop2imap.journal.reading import FoundRow, Reader
 from pop2imap.journal.schema import (
     INTENDED,
     check,
+    claimed,
     folders,
     mailboxes,
     messages,
@@ -147,7 +148,7 @@ class Traced:
 
 
 _RUNS = select(runs).order_by(runs.c.id.desc()).limit(LAST_RUNS)
-_IN_DOUBT = select(func.count()).where(placements.c.claim, placements.c.state == INTENDED)
+_IN_DOUBT = select(func.count()).where(claimed, placements.c.state == INTENDED)
 _why, _rules = texts.alias(), texts.alias()
 _TRACED = (
     select(

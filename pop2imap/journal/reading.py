@@ -15,7 +15,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    distinct,
     exists,
     func,
     literal,
@@ -29,6 +28,7 @@ from pop2imap.journal.schema import (
     INTENDED,
     PRESENT,
     STORED,
+    claimed,
     folders,
     mailboxes,
     messages,
@@ -52,6 +52,8 @@ ACCOUNT_OF: dict[str, Account] = {INTENDED: Account.PENDING} | {
 FoundRow = Any
 """A row of a query; its columns are attributes. (Its static type is another in each SQLAlchemy.)"""
 
+ACCOUNTS = {account.value: account for account in Account}
+
 _T = TypeVar("_T")
 
 
@@ -71,7 +73,7 @@ _settled = messages.c.account.in_([literal(account.value) for account in sorted(
 _owns_a_copy = exists().where(
     placements.c.message == messages.c.id,
     placements.c.state.in_([STORED, PRESENT]),
-    or_(placements.c.uid.is_not(None), placements.c.claim),
+    or_(placements.c.uid.is_not(None), claimed),
 )
 """Of a message that is present: found in the target itself, not only brought by another source."""
 
@@ -116,20 +118,20 @@ _CLAIMS = (
         placements.c.state,
     )
     .join_from(placements, messages, placements.c.message == messages.c.id)
-    .where(placements.c.mailbox == bindparam("mailbox"), placements.c.claim)
+    .where(placements.c.mailbox == bindparam("mailbox"), claimed)
 )
 _INTENTS = _CLAIMS.where(placements.c.state == INTENDED)
 _CLAIMS_LIKE = _CLAIMS.where(placements.c.match_digest.in_(_some("digests")))
 
 _UNLOCATED = select(placements.c.match_digest).where(
-    placements.c.mailbox == bindparam("mailbox"), placements.c.claim, placements.c.state != INTENDED
+    placements.c.mailbox == bindparam("mailbox"), claimed, placements.c.state != INTENDED
 )
 
 _IN_DOUBT = (
     select(mailboxes.c.name, folders.c.name)
     .join_from(placements, mailboxes, placements.c.mailbox == mailboxes.c.id)
     .join(folders, placements.c.folder == folders.c.id)
-    .where(placements.c.claim, placements.c.state == INTENDED)
+    .where(claimed, placements.c.state == INTENDED)
     .distinct()
     .order_by(mailboxes.c.name, folders.c.name)
 )
@@ -140,8 +142,10 @@ _OWNED = select(placements.c.uid).where(
     placements.c.uid.is_not(None),
 )
 
-_SETTLED_LIKE = select(distinct(placements.c.match_digest)).where(
-    placements.c.state.in_([STORED, PRESENT]), placements.c.match_digest.in_(_some("digests"))
+_SETTLED_LIKE = (
+    select(placements.c.match_digest)
+    .distinct()
+    .where(placements.c.state.in_([STORED, PRESENT]), placements.c.match_digest.in_(_some("digests")))
 )
 
 _BROUGHT_BY_OTHERS = select(func.count()).where(
@@ -225,36 +229,46 @@ class Reader(ABC):
 
     def _entries(self, connection: Connection, source: int, keys: Sequence[Key]) -> dict[Key, Entry]:
         wanted = {(storable(key.name), key.nth): key for key in keys}
-        rows = connection.execute(
-            _ENTRIES,
-            {
-                "source": source,
-                "names": list({name for name, _ in wanted}),
-                "first": min(nth for _, nth in wanted),  # one name may have very many repeats
-                "last": max(nth for _, nth in wanted),
-            },
-        ).all()
-        rows = [row for row in rows if (row.name, row.nth) in wanted]
-        placed: dict[int, dict[str, Account]] = defaultdict(dict)
-        in_mailboxes: dict[int, dict[str, Account]] = defaultdict(dict)
-        for ids in chunked(row.id for row in rows):
-            for message, folder, mailbox, state in connection.execute(_COPIES, {"ids": ids}):
-                placed[message][self._name(connection, folders, folder)] = ACCOUNT_OF[state]
-                in_mailboxes[message][self._name(connection, mailboxes, mailbox)] = ACCOUNT_OF[state]
+        rows = [
+            tuple(row)
+            for row in connection.execute(
+                _ENTRIES,
+                {
+                    "source": source,
+                    "names": list({name for name, _ in wanted}),
+                    "first": min(nth for _, nth in wanted),  # one name may have very many repeats
+                    "last": max(nth for _, nth in wanted),
+                },
+            ).all()
+        ]
+        copies = self._copies_of(connection, [row[0] for row in rows])
+        nowhere: tuple[dict[str, Account], dict[str, Account]] = ({}, {})
         return {
-            wanted[row.name, row.nth]: Entry(
-                Account(row.account),
-                row.size,
-                row.digest,
-                row.date,
-                row.reason,
-                row.rules_digest or "",
-                row.subject,
-                placed.get(row.id, {}),
-                in_mailboxes.get(row.id, {}),
+            wanted[name, nth]: Entry(
+                ACCOUNTS[account],
+                size,
+                digest,
+                date,
+                reason,
+                rules or "",
+                subject,
+                *copies.get(number, nowhere),
             )
-            for row in rows
+            for number, name, nth, account, size, digest, date, reason, subject, rules in rows
+            if (name, nth) in wanted
         }
+
+    def _copies_of(
+        self, connection: Connection, ids: Sequence[int]
+    ) -> dict[int, tuple[dict[str, Account], dict[str, Account]]]:
+        """Accounts of the copies of these messages, by folder and by mailbox."""
+        found: dict[int, tuple[dict[str, Account], dict[str, Account]]] = {}
+        for some in chunked(ids):
+            for message, folder, mailbox, state in connection.execute(_COPIES, {"ids": some}).all():
+                by_folder, by_mailbox = found.setdefault(message, ({}, {}))
+                by_folder[self._name(connection, folders, folder)] = ACCOUNT_OF[state]
+                by_mailbox[self._name(connection, mailboxes, mailbox)] = ACCOUNT_OF[state]
+        return found
 
     def intents(self, mailbox: str) -> list[Placement]:
         return self._placements(_INTENTS, mailbox, [{}])

@@ -29,6 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
     select,
+    true,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -54,6 +55,8 @@ class Text(TypeDecorator[str]):
 
 def storable(text: str) -> str:
     """``text`` as the journal has it."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
@@ -117,7 +120,7 @@ runs = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),  # the writer counts
     Column("source", ForeignKey(sources.c.id), nullable=False),
     Column("name", Text, nullable=False),
     Column("nth", Integer, nullable=False),
@@ -139,7 +142,7 @@ messages = Table(
 placements = Table(
     "placements",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),
     Column("message", ForeignKey(messages.c.id), nullable=False),
     Column("folder", ForeignKey(folders.c.id), nullable=False),
     Column("mailbox", ForeignKey(mailboxes.c.id), nullable=False),
@@ -154,8 +157,10 @@ placements = Table(
     Column("flags", Text, nullable=False),  # split by spaces
     Column("run", ForeignKey(runs.c.id), nullable=False),  # that intended it or found it
     UniqueConstraint("message", "folder"),
-    sqlite_autoincrement=True,  # an id is never used again, whatever is deleted
 )
+
+claimed = placements.c.claim == true()
+"""The condition of the index on claims. SQLite uses it only for a condition written in the very same way."""
 
 Index(
     "placements_owner",
@@ -170,8 +175,8 @@ Index(
     "placements_claim",
     placements.c.mailbox,
     placements.c.match_digest,
-    sqlite_where=placements.c.claim,
-    postgresql_where=placements.c.claim,
+    sqlite_where=claimed,
+    postgresql_where=claimed,
 )
 
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from pop2imap import __version__
@@ -89,8 +89,9 @@ def open_journal(
             _prepare(connection, path, identity, now())
             place.sync(where, where.parent, state_dir)
             run = _begin_run(connection, options_digest, now())
+            journal = SqlJournal(connection, path, lock, run, now)
         undo.pop_all()
-        return SqlJournal(connection, path, lock, run, now)
+        return journal
 
 
 def _prepare(connection: Connection, path: Path, identity: str, moment: datetime) -> None:
@@ -135,9 +136,7 @@ _COPIES = select(
     placements.c.mailbox,
     placements.c.state,
 ).where(placements.c.message.in_(bindparam("ids", expanding=True)))
-_INSERT_MESSAGES = insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
 _UPDATE_MESSAGES = update(messages).where(messages.c.id == bindparam("_id"))
-_INSERT_PLACEMENTS = insert(placements).returning(placements.c.id, sort_by_parameter_order=True)
 _DELETE_PLACEMENTS = delete(placements).where(placements.c.id.in_(bindparam("ids", expanding=True)))
 _TO_SETTLE = select(
     placements.c.id,
@@ -176,6 +175,13 @@ _SET_ACCOUNT = (
 )
 
 
+class _Remembered(NamedTuple):
+    """Messages whose rows are written: their ids, and which of these were there before."""
+
+    ids: dict[Key, int]
+    known: set[int]
+
+
 class SqlJournal(Reader):
     """See :class:`pop2imap.journal.Journal`. Made by :func:`open_journal`."""
 
@@ -188,6 +194,11 @@ class SqlJournal(Reader):
         self._now = now
         self._waits_for_disk = True
         self._numbers: dict[tuple[str, str], int] = {}
+        with connection.begin():
+            self._last_id = {
+                table.name: connection.scalar(select(func.max(table.c.id))) or 0
+                for table in (messages, placements)
+            }
 
     @property
     def spool(self) -> Path:
@@ -231,23 +242,25 @@ class SqlJournal(Reader):
 
     def _remember(
         self, connection: Connection, records: Sequence[Record], account: Account | None = None
-    ) -> dict[Key, int]:
-        """Insert or replace the rows of these messages. Returns their ids."""
+    ) -> _Remembered:
+        """Insert or replace the rows of these messages."""
         rows = {record.key: self._message_row(connection, record, account) for record in records}
         known = self._known_messages(connection, rows)
         fresh = {key: row for key, row in rows.items() if key not in known}
         ids = {key: row.id for key, row in known.items()}
         if fresh:
-            added = connection.scalars(_INSERT_MESSAGES, list(fresh.values()))
-            ids.update(zip(fresh, added, strict=True))
+            ids.update(zip(fresh, self._next_ids(messages, len(fresh)), strict=True))
+            connection.execute(insert(messages), [{"id": ids[key], **row} for key, row in fresh.items()])
         if known:
             connection.execute(_UPDATE_MESSAGES, [{"_id": old.id, **rows[key]} for key, old in known.items()])
-            decided_anew = [old.id for key, old in known.items() if old.rules != rows[key]["rules"]]
+            decided_anew = [
+                old.id for key, old in known.items() if rows[key]["rules"] not in {None, old.rules}
+            ]
             for some in chunked(decided_anew):
                 connection.execute(
                     delete(placements).where(placements.c.message.in_(some), placements.c.state == REFUSED)
                 )
-        return ids
+        return _Remembered(ids, {row.id for row in known.values()})
 
     def _known_messages(self, connection: Connection, keys: Collection[Key]) -> dict[Key, FoundRow]:
         by_source: dict[str, list[Key]] = defaultdict(list)
@@ -294,6 +307,12 @@ class SqlJournal(Reader):
     def _text(self, connection: Connection, text: str) -> int | None:
         return self._numbered(connection, texts, text[:MOST_TEXT]) if text else None
 
+    def _next_ids(self, table: Table, count: int) -> range:
+        """So many ids that this run has not used, ascending. There is one writer, so it can count by itself."""
+        first = self._last_id[table.name] + 1
+        self._last_id[table.name] += count
+        return range(first, first + count)
+
     def _numbered(self, connection: Connection, table: Table, name: str) -> int:
         """The number of a name, which is given one if it has none."""
         key = (table.name, name)
@@ -328,29 +347,32 @@ class SqlJournal(Reader):
 
     def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
         with self._writing(durable=True) as connection:
-            ids = self._remember(connection, records, Account.PENDING)
-            added = self._place(connection, ids, placements, INTENDED, [None] * len(placements))
+            remembered = self._remember(connection, records, Account.PENDING)
+            added = self._place(connection, remembered, placements, INTENDED, [None] * len(placements))
         self._lock.touch()
         return added
 
     def present(self, record: Record, placement: Placement, uid: int | None) -> None:
         with self._writing() as connection:
-            ids = self._remember(connection, [record])
-            self._place(connection, ids, [placement], PRESENT, [uid])
-            self._account(connection, ids.values(), {})
+            remembered = self._remember(connection, [record])
+            self._place(connection, remembered, [placement], PRESENT, [uid])
+            self._account(connection, remembered.ids.values(), {})
 
     def _place(
         self,
         connection: Connection,
-        ids: Mapping[Key, int],
+        remembered: _Remembered,
         new: Sequence[Placement],
         state: str,
         uids: Sequence[int | None],
     ) -> list[int]:
         """Insert placements of these messages, in place of refused and held ones of the same folder."""
+        if not {one.key for one in new} <= remembered.ids.keys():
+            raise InternalError("a placement came without the record of its message")
         rows: list[dict[str, Any]] = [
             {
-                "message": ids[one.key],
+                "id": number,
+                "message": remembered.ids[one.key],
                 "folder": self._numbered(connection, folders, one.folder),
                 "mailbox": self._numbered(connection, mailboxes, one.mailbox),
                 "state": state,
@@ -364,19 +386,25 @@ class SqlJournal(Reader):
                 "flags": " ".join(one.flags),
                 "run": self._run,
             }
-            for one, uid in zip(new, uids, strict=True)
+            for number, one, uid in zip(self._next_ids(placements, len(new)), new, uids, strict=True)
         ]
-        self._make_room(connection, new, rows)
+        self._make_room(connection, remembered.known, new, rows)
         for mailbox, uidvalidity in {(row["mailbox"], row["uidvalidity"]) for row in rows}:
             self._under(connection, mailbox, uidvalidity)
-        return list(connection.scalars(_INSERT_PLACEMENTS, rows)) if rows else []
+        if rows:
+            connection.execute(insert(placements), rows)
+        return [row["id"] for row in rows]
 
     def _make_room(
-        self, connection: Connection, new: Sequence[Placement], rows: Sequence[Mapping[str, Any]]
+        self,
+        connection: Connection,
+        known: Collection[int],
+        new: Sequence[Placement],
+        rows: Sequence[Mapping[str, Any]],
     ) -> None:
         """Delete what the new rows replace. Raises InternalError for what would become a second copy."""
         old: dict[int, list[FoundRow]] = defaultdict(list)
-        for some in chunked({row["message"] for row in rows}):
+        for some in chunked(known):
             for copy in connection.execute(_COPIES, {"ids": some}):
                 old[copy.message].append(copy)
         gone: list[int] = []
