@@ -339,10 +339,13 @@ def write_maildrop(samples: Sequence[Sample], folder: Path) -> None:
 
 
 def write_mbox(samples: Sequence[Sample], file: Path) -> None:
-    """An mboxrd file: lines end in LF, status lines close the header, ``From `` lines of a body are quoted."""
+    """An mboxrd file: lines end in LF, ``From `` lines of a body are quoted. Mozilla's status lines come first in
+    the header, as Thunderbird writes them; the others close it, as Unix mail programs do."""
     with file.open("xb") as out:
         for sample in samples:
             head, _, body = sample.octets.replace(b"\r\n", b"\n").partition(b"\n\n")
-            status = "".join(f"{line}\n" for line in sample.status).encode("ascii")
+            lines = [f"{line}\n".encode("ascii") for line in sample.status]
+            first = b"".join(line for line in lines if line.startswith(b"X-Mozilla-"))
+            last = b"".join(line for line in lines if not line.startswith(b"X-Mozilla-"))
             out.write(f"From mailer@example.net {sample.date:%a %b %e %H:%M:%S %Y}\n".encode("ascii"))
-            out.write(head + b"\n" + status + b"\n" + _FROM_LINE.sub(rb">\1", body) + b"\n")
+            out.write(first + head + b"\n" + last + b"\n" + _FROM_LINE.sub(rb">\1", body) + b"\n")
