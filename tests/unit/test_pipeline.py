@@ -1,0 +1,191 @@
+"""Reading, placing and uploading at once: every batch comes to its end, whoever stops, and room is given back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from pop2imap.decide import Decided
+from pop2imap.errors import ConnectionLost, Pop2imapError, ServerBusy
+from pop2imap.headers import Headers
+from pop2imap.model import (
+    Account,
+    DateFrom,
+    Decision,
+    Key,
+    Mailbox,
+    Message,
+    Outcome,
+    Stored,
+    Unknown,
+    Unread,
+    Upload,
+)
+from pop2imap.octets import from_bytes
+from pop2imap.pipeline import MEMORY_BUDGET, Batch, Budget, Budgets, Pipeline
+from pop2imap.target import Target
+
+MAILBOX = Mailbox("INBOX", "INBOX", 1, 1, 0)
+WHEN = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def decided(number: int, size: int = 10) -> Decided:
+    octets = from_bytes(b"x" * size)
+    message = Message(number, Key("s", str(number)), octets, size)
+    return Decided(
+        message, Headers.parse(b""), Decision(("INBOX",), ()), WHEN, DateFrom.DATE, frozenset(), guessed=False
+    )
+
+
+class Wire:
+    """The uploading half of a target: answers as told."""
+
+    def __init__(self, outcome: Outcome | Exception | None = None) -> None:
+        self._outcome = outcome or Stored(1, None)
+        self.sent: list[int] = []
+        self.threads: set[str] = set()
+
+    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+        self.threads.add(threading.current_thread().name)
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        self.sent += [upload.octets.size for upload in uploads]
+        return [self._outcome] * len(uploads)
+
+
+class Places:
+    """Batches of three; remembers what it was told, and by which thread."""
+
+    batch_of = 3
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._waiting: list[Decided] = []
+        self.broken: Pop2imapError | None = None
+        self.unread: list[int] = []
+        self.settled: list[Outcome] = []
+        self.most_waiting = 0
+        self.threads: set[str] = set()
+
+    def take(self, item: Decided | Unread) -> Iterator[Batch]:
+        self.threads.add(threading.current_thread().name)
+        if isinstance(item, Unread):
+            self.unread.append(item.position)
+            return
+        self._waiting.append(item)
+        self.most_waiting = max(self.most_waiting, len(self._waiting))
+        if len(self._waiting) == self.batch_of:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Batch]:
+        items, self._waiting = self._waiting, []
+        if items:
+            yield Batch(
+                MAILBOX,
+                [item.message.position for item in items],
+                [Upload(item.message.octets, (), WHEN) for item in items],
+            )
+
+    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        self.settled += outcomes
+        for upload in batch.uploads:
+            self._budgets.release(upload.octets.size)
+
+    def tick(self) -> None: ...
+
+
+class Line:
+    """A pipeline with its parts at hand."""
+
+    def __init__(self, items: Iterator[Decided | Unread], wire: Wire) -> None:
+        self.budgets, self.wire, self.stop = Budgets(), wire, threading.Event()
+        self.places = Places(self.budgets)
+        target: Target = wire  # type: ignore[assignment]
+        self.pipeline = Pipeline(items, self.places, target, self.budgets, self.stop)
+
+
+def test_everything_read_is_sent_in_order_by_three_threads() -> None:
+    unread = Unread(3, None, Account.GONE, "gone")
+    items: list[Decided | Unread] = [decided(1, 11), decided(2, 12), unread, decided(4, 14), decided(5, 15)]
+    line = Line(iter(items), Wire())
+    assert line.pipeline.run() is True
+    assert line.wire.sent == [11, 12, 14, 15]
+    assert line.places.unread == [3]
+    assert line.places.settled == [Stored(1, None)] * 4
+    assert line.places.threads == {threading.current_thread().name}
+    assert line.wire.threads == {"uploader"}
+
+
+def test_an_empty_source_ends_at_once() -> None:
+    assert Line(iter(()), Wire()).pipeline.run() is True
+
+
+def test_what_the_source_raises_comes_out_after_the_batches_in_flight() -> None:
+    def items() -> Iterator[Decided]:
+        yield from (decided(n) for n in range(1, 5))
+        raise ConnectionLost("cut")
+
+    line = Line(items(), Wire())
+    with pytest.raises(ConnectionLost, match="cut"):
+        line.pipeline.run()
+    assert line.places.settled == [Stored(1, None)] * 3, "the fourth was read, and not sent"
+
+
+def test_a_broken_placing_ends_the_reading() -> None:
+    line = Line((decided(n) for n in range(1, 10_000)), Wire(Unknown("cut")))
+    settle = line.places.settle
+
+    def settle_and_break(batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        settle(batch, outcomes)
+        line.places.broken = ServerBusy("full")
+
+    line.places.settle = settle_and_break  # type: ignore[method-assign]
+    with pytest.raises(ServerBusy, match="full"):
+        line.pipeline.run()
+    assert Unknown("cut") in line.places.settled
+
+
+def test_a_defect_of_the_target_is_not_hidden_and_leaves_outcomes_unknown() -> None:
+    line = Line((decided(n) for n in range(1, 4)), Wire(ZeroDivisionError("ours")))
+    with pytest.raises(ZeroDivisionError):
+        line.pipeline.run()
+    assert [type(outcome) for outcome in line.places.settled] == [Unknown] * 3
+
+
+def test_a_stop_lets_what_is_on_the_wire_come_to_its_end() -> None:
+    line = Line((decided(n) for n in range(1, 10_000)), Wire())
+    append = line.wire.append
+
+    def stop_then_append(mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+        line.stop.set()
+        return append(mailbox, uploads)
+
+    line.wire.append = stop_then_append  # type: ignore[method-assign]
+    assert line.pipeline.run() is False
+    assert len(line.places.settled) == len(line.wire.sent) >= 3
+
+
+def test_a_reader_without_room_makes_half_filled_batches_go() -> None:
+    """No batch would ever be full, and the budget is: nobody may wait for ever."""
+    half = 1 << 20
+    count = 2 * MEMORY_BUDGET // half
+    line = Line((decided(n, half) for n in range(1, count + 1)), Wire())
+    line.places.batch_of = count + 1
+    assert line.pipeline.run() is True
+    assert len(line.wire.sent) == count
+    assert line.places.most_waiting <= MEMORY_BUDGET // half + 1
+
+
+def test_a_message_larger_than_the_budget_travels_alone() -> None:
+    budget = Budget(100)
+    waited: list[int] = []
+    budget.acquire(500, on_wait=lambda: waited.append(1), given_up=lambda: False)
+    assert waited == []
+    budget.acquire(1, on_wait=lambda: waited.append(1), given_up=lambda: True)
+    assert waited == [1]
+    budget.release(501)
+    budget.acquire(100, on_wait=lambda: waited.append(1), given_up=lambda: False)
+    assert waited == [1]
