@@ -165,6 +165,23 @@ class Connection:
                 raise EOFError("the server closed it")
             return octets
 
+    def poll(self, most: int = 1 << 18) -> bytes:
+        """What has arrived already, at most ``most`` octets; none if nothing has. Never waits.
+
+        Raises ConnectionLost, also when the server has closed.
+        """
+        with network_errors(self.server, "reading"):
+            self._socket.settimeout(0)
+            try:
+                octets = self._socket.recv(most)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return b""  # with TLS, also when what has arrived is no octet of ours (a session ticket)
+            finally:
+                self._socket.settimeout(self.server.timeouts.idle)
+            if not octets:
+                raise EOFError("the server closed it")
+            return octets
+
     def close(self) -> None:
         """Close without a word. Never raises."""
         with contextlib.suppress(OSError):

@@ -1,0 +1,275 @@
+"""The IMAP target: two sessions of one account, one to look and one to upload.
+
+The looking session belongs to the caller's thread: it lists, creates, selects and fetches. What it learns of
+a mailbox once (its name, its permanent flags) is kept; UIDVALIDITY and UIDNEXT never are. The uploading one
+(:mod:`pop2imap.target.upload`) may be used by another thread. A looking session that was quiet for long is
+tried before it is used, and made again if the server has ended it: nothing of ours can be in doubt there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from pop2imap import net
+from pop2imap.credentials import Secret
+from pop2imap.errors import ConnectionLost, FolderError, InternalError, ProtocolError
+from pop2imap.model import Found, Mailbox, Outcome, Upload
+from pop2imap.target import TargetFacts
+from pop2imap.target.fetched import number
+from pop2imap.target.folders import Names
+from pop2imap.target.session import Selected, Session
+from pop2imap.target.upload import QUIET, Uploader
+from pop2imap.text import printable
+
+log = logging.getLogger(__name__)
+
+MESSAGES_AT_ONCE = 200
+"""Bodies asked for by one FETCH: enough to hide the round trip, short enough as a command line."""
+
+ANY_KEYWORD = "\\*"
+
+
+class ImapTarget:
+    """An IMAP account (see :class:`pop2imap.target.Target`).
+
+    ``user`` logs in with ``password``; with ``login_as``, an administrator ``user`` works in that account
+    (SASL PLAIN with an authorization identity).
+    """
+
+    def __init__(self, server: net.Server, user: str, password: Secret, *, login_as: str = "") -> None:
+        where = net.Server(server.host.lower(), server.port, server.transport)
+        self.identity = f"{login_as or user}@{where}"
+        self._server, self._user, self._password, self._login_as = server, user, password, login_as
+        self._session: Session | None = None
+        self._uploader = Uploader(self._connect, lambda: self._exchange)
+        self._exchange = False
+        self._append_limit: int | None = None
+        self._names = Names("", "", ())
+        self._subscribed: set[str] | None = None
+        self._flags: dict[tuple[str, int], frozenset[str] | None] = {}
+        self._examined: tuple[str, int] | None = None
+
+    # -- the account
+
+    def open(self) -> TargetFacts:
+        self.close()
+        self._uploader.reset()
+        session = self._session = self._connect()
+        try:
+            name = session.identify()
+            self._exchange = "exchange" in f"{name} {session.greeting}".lower()
+            prefix, delimiter, foreign = session.namespace()
+            self._names = Names(prefix, delimiter, session.listing(), foreign)
+            self._append_limit = _global_append_limit(session.capabilities)
+            quota = session.quota()
+        except BaseException:
+            self.close()
+            raise
+        return TargetFacts(
+            server=name,
+            capabilities=session.capabilities,
+            prefix=self._names.prefix,
+            delimiter=self._names.delimiter,
+            special_use=dict(self._names.special_use),
+            append_limit=self._append_limit,
+            quota_octets=_tightest(quota, "STORAGE", 1024),  # RFC 9208 5.1: in units of 1024 octets
+            quota_messages=_tightest(quota, "MESSAGE", 1),
+        )
+
+    def close(self) -> None:
+        self._uploader.close()
+        session, self._session = self._session, None
+        if session:
+            session.close()
+        self._subscribed = None
+        self._flags.clear()
+        self._examined = None
+
+    def _connect(self) -> Session:
+        session = Session(self._server)
+        try:
+            session.login(self._user, self._password, self._login_as)
+        except BaseException:
+            session.drop()
+            raise
+        return session
+
+    def _look(self) -> Session:
+        """The looking session, alive as far as can be known."""
+        if self._session is None:
+            raise InternalError("a target was asked before it was opened")
+        if self._session.wire.quiet > QUIET:
+            try:
+                self._session.noop()
+            except ConnectionLost:
+                self._session.drop()
+                self._examined = None
+                self._session = self._connect()
+        return self._session
+
+    # -- folders
+
+    def locate(self, folder: str) -> Mailbox | None:
+        self._look()
+        name = self._names.spelled(folder)
+        there = self._names.find(name) or self._names.find(self._names.without_dots(name))
+        return self._mailbox(folder, there, read_only=True) if there else None
+
+    def prepare(self, folder: str) -> Mailbox:
+        self._look()
+        name = self._names.spelled(folder)
+        there = self._names.find(name)
+        created = False
+        if there is None:
+            there, created = self._make(folder, name)
+        self._subscribe(there)
+        return self._mailbox(folder, there, read_only=False, created=created)
+
+    def _make(self, folder: str, name: str) -> tuple[str, bool]:
+        """Create what is missing. Returns the server's spelling, and whether it is new."""
+        use, refusal = self._names.use_of(folder), ""
+        for spelling in dict.fromkeys((name, self._names.without_dots(name))):
+            if there := self._names.find(spelling):
+                return there, False
+            refusal = self._create_levels(spelling, use)
+            if not refusal:
+                return spelling, True
+            if there := self._names.find(spelling) or self._names.similar(spelling):
+                return there, False
+        raise FolderError(f"cannot be made: {refusal}", where=printable(folder))
+
+    def _create_levels(self, name: str, use: str) -> str:
+        """Create a mailbox and what is missing above it. Returns the server's words if it refused."""
+        session, refusal = self._look(), ""
+        for level in self._names.levels(name):
+            if self._names.find(level):
+                continue
+            refusal = session.create(level, use if level == name else "")
+            if refusal:  # it may be there in another spelling; above the last level, it may not be needed
+                self._names.relist(session.listing())
+            else:
+                self._names.add(level)
+                self._subscribe(level)
+        return refusal
+
+    def _subscribe(self, name: str) -> None:
+        """Make a folder one that mail programs show. A server that will not is no reason to stop."""
+        session = self._look()
+        if self._subscribed is None:
+            try:
+                self._subscribed = session.subscribed()
+            except ProtocolError:
+                self._subscribed = set()
+        if name in self._subscribed:
+            return
+        self._subscribed.add(name)
+        try:
+            session.subscribe(name)
+        except FolderError as error:
+            log.warning("the folder cannot be subscribed, mail programs may hide it: %s", error)
+
+    def _mailbox(self, folder: str, name: str, *, read_only: bool, created: bool = False) -> Mailbox:
+        """The mailbox as it is now."""
+        session = self._look()
+        if self._examined and self._examined[0] == name:  # RFC 3501 6.3.10: no STATUS of the selected one
+            self._leave()
+        status = session.status(name)
+        uidvalidity, uidnext, messages = status.uidvalidity, status.uidnext, status.messages
+        if uidvalidity is None or uidnext is None or messages is None:
+            selected = self._select(name, read_only=True)
+            uidvalidity = uidvalidity or selected.uidvalidity
+            messages = selected.messages if messages is None else messages
+            uidnext = uidnext or selected.uidnext or (session.last_uid() or 0 if messages else 0) + 1
+            self._leave()
+        if not uidvalidity:
+            raise FolderError(
+                "the server gives this folder no UIDVALIDITY, so mail in it cannot be found again",
+                where=printable(folder),
+            )
+        flags = self._permanent_flags(folder, name, uidvalidity, read_only=read_only)
+        limits = [limit for limit in (status.append_limit, self._append_limit) if limit is not None]
+        return Mailbox(
+            folder=folder,
+            name=name,
+            uidvalidity=uidvalidity,
+            uidnext=uidnext,
+            messages=messages,
+            created=created,
+            permanent_flags=None if flags is None else flags - {ANY_KEYWORD},
+            any_keyword=flags is None or ANY_KEYWORD in flags,
+            append_limit=min(limits, default=None),
+        )
+
+    def _permanent_flags(
+        self, folder: str, name: str, uidvalidity: int, *, read_only: bool
+    ) -> frozenset[str] | None:
+        """The flags that stay, lower case; None: not known. Asked once for each mailbox."""
+        key = (name, uidvalidity)
+        if key not in self._flags:
+            selected = self._select(name, read_only=read_only)
+            self._leave()
+            if read_only:  # many servers show none then, although there are some
+                return selected.permanent_flags or None
+            if selected.read_only:
+                raise FolderError("the server lets nobody write to this folder", where=printable(folder))
+            self._flags[key] = selected.permanent_flags
+        return self._flags[key]
+
+    def _select(self, name: str, *, read_only: bool) -> Selected:
+        self._examined = None
+        return self._look().select(name, read_only=read_only)
+
+    def _leave(self) -> None:
+        self._examined = None
+        self._look().unselect()
+
+    # -- messages
+
+    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+        return self._uploader.append(mailbox, uploads)
+
+    def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
+        selected = self._examine(mailbox)
+        if not selected.messages:
+            return []
+        found = self._look().survey(max(lowest_uid, 1), selected.uidnext, selected.messages)
+        return sorted({one.uid: one for one in found}.values(), key=lambda one: one.uid)
+
+    def digests(self, mailbox: Mailbox, uids: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+        wanted = sorted(set(uids))
+        digests: dict[int, tuple[bytes, bytes]] = {}
+        self._look()
+        if wanted and self._examined != (mailbox.name, mailbox.uidvalidity):
+            self._examine(mailbox)
+        for at in range(0, len(wanted), MESSAGES_AT_ONCE):
+            some = wanted[at : at + MESSAGES_AT_ONCE]
+            got = self._look().digests(some)
+            digests.update((uid, got[uid]) for uid in some if uid in got)
+        return digests
+
+    def _examine(self, mailbox: Mailbox) -> Selected:
+        """Select read-only what must still be the same mailbox."""
+        selected = self._select(mailbox.name, read_only=True)
+        if selected.uidvalidity not in {None, mailbox.uidvalidity}:
+            raise FolderError(
+                f"the server has replaced this folder (UIDVALIDITY {mailbox.uidvalidity} became "
+                f"{selected.uidvalidity})",
+                where=printable(mailbox.folder),
+                todo="run again: what is in it is compared anew",
+            )
+        self._examined = (mailbox.name, mailbox.uidvalidity)
+        return selected
+
+
+def _global_append_limit(capabilities: frozenset[str]) -> int | None:
+    """APPENDLIMIT=<number> among the capabilities (RFC 7889 2)."""
+    values = (c.removeprefix("APPENDLIMIT=") for c in capabilities if c.startswith("APPENDLIMIT="))
+    limits = [limit for value in values if (limit := number(value.encode("utf-8", "replace"))) is not None]
+    return min(limits, default=None)
+
+
+def _tightest(quotas: Sequence[tuple[str, int, int]], resource: str, unit: int) -> tuple[int, int] | None:
+    """(used, limit) of the root with the least room."""
+    ours = [(used * unit, limit * unit) for name, used, limit in quotas if name == resource]
+    return min(ours, key=lambda quota: quota[1] - quota[0], default=None)
