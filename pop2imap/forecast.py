@@ -126,7 +126,7 @@ class Forecast:
             reserved: list[bytes] = []
             if self._history is not None:
                 owned = self._history.owned(mailbox.name, mailbox.uidvalidity)
-                reserved = [c.match_digest for c in self._history.claims(mailbox.name) if c.stored]
+                reserved = self._history.unlocated(mailbox.name)
             self._inventories[mailbox.name] = Inventory(self._target, mailbox, owned, reserved)
         inventory = self._inventories[mailbox.name]
         return (

@@ -104,7 +104,14 @@ def list_source(
                 size = entry.size or ref.size
                 ledger.put(ref.position, entry.account, size)
                 builder.problem(
-                    entry.account, source.id, ref.position, ref.key, entry.reason, date=entry.date, size=size
+                    entry.account,
+                    source.id,
+                    ref.position,
+                    ref.key,
+                    entry.reason,
+                    date=entry.date,
+                    subject=entry.subject,
+                    size=size,
                 )
     vanished = max(known - found, 0) if listing.complete else 0
     if source.kind == "pop3" and not options.accept_renumbered:

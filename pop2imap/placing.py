@@ -108,8 +108,7 @@ class Folders:
         if not mailbox.messages or (self._assume_empty and not renewed):
             return None
         owned = self._journal.owned(mailbox.name, mailbox.uidvalidity)
-        reserved = [c.match_digest for c in self._journal.claims(mailbox.name) if c.stored]
-        inventory = Inventory(self._target, mailbox, owned, reserved)
+        inventory = Inventory(self._target, mailbox, owned, self._journal.unlocated(mailbox.name))
         return inventory or None
 
 
