@@ -242,7 +242,11 @@ class Pop3Source:
             for ref in refs:
                 size = ref.size or UNKNOWN_SIZE
                 weight = size if whole else min(size, HEAD_SIZE)
-                yield Request(ref, command(table.message_number(ref)), weight, retrieves=whole)
+                try:
+                    number = table.message_number(ref)
+                except IndexError:
+                    raise InternalError(f"message {ref.position} is not in the last listing") from None
+                yield Request(ref, command(number), weight, retrieves=whole)
 
         return fetcher.fetch(requests())
 

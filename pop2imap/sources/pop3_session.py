@@ -152,7 +152,7 @@ class Session:
                     raise ConnectionLost(
                         f"{lost.what}; the message before ended with LF.LF instead of CRLF.CRLF",
                         where=self.where,
-                        todo="a server that always does that needs lenient-end",
+                        todo="if this server always does that, allow it with --lenient-end",
                     ) from lost
                 raise
             if begun and not self._pace.note(time.monotonic() - since, len(octets)):
