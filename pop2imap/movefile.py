@@ -174,7 +174,7 @@ def load(path: Path, locate: Locate | None = None) -> MoveFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("this is not TOML", where=where, problems=[printable(str(error))]) from None
-    faults = _Faults(text, locate)
+    faults = _Faults(text, where, locate)
     mine = {key: value for key, value in document.items() if key == "version" or key not in RULE_KEYS}
     move: _Move | None = None
     try:
@@ -205,7 +205,7 @@ def _read(path: Path, where: str) -> tuple[str, int]:
             octets = file.read(MOST_OCTETS + 1)
         if len(octets) > MOST_OCTETS:
             raise ConfigError("this is too long for a move.toml", where=where)
-        return octets.decode("utf-8"), stat.S_IMODE(status.st_mode)
+        return octets.decode("utf-8-sig"), stat.S_IMODE(status.st_mode)
     except OSError as error:
         raise ConfigError(
             f"cannot be read: {error.strerror}", where=where, todo="see pop2imap init"
@@ -217,17 +217,16 @@ def _read(path: Path, where: str) -> tuple[str, int]:
 class _Faults:
     """Collects faults, and puts them in the order of the file."""
 
-    def __init__(self, text: str, locate: Locate | None) -> None:
+    def __init__(self, text: str, where: str, locate: Locate | None) -> None:
         self._text = text
+        self._where = where
         self._locate = locate
         self.found: list[tuple[int, str]] = []
 
     def add(self, at: Sequence[str | int], words: str) -> None:
         line = self._locate(self._text, at) if self._locate else None
-        place = _place(at)
-        self.found.append(
-            (line or 0, ": ".join(part for part in (line and f"line {line}", place, words) if part))
-        )
+        parts = (f"{self._where}:{line}" if line else "", _place(at), words)
+        self.found.append((line or 0, ": ".join(part for part in parts if part)))
 
     def in_order(self) -> list[str]:
         return [words for _, words in sorted(self.found, key=lambda fault: fault[0])]

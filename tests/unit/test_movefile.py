@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pop2imap.credentials import Place, SecretRef
 from pop2imap.endpoints import parse
 from pop2imap.errors import ConfigError
 from pop2imap.movefile_writer import dump, toml_value
+from pop2imap.rules.locator import locate
 
 WHOLE = """
 version = 1
@@ -199,15 +199,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_locator_puts_lines_to_the_faults_and_the_faults_in_order(tmp_path: Path) -> None:
-    def locate(text: str, at: Sequence[str | int]) -> int | None:
-        lines = text.splitlines()
-        return next((n for n, line in enumerate(lines, 1) if line.startswith(str(at[-1]))), None)
-
     path = tmp_path / "move.toml"
-    path.write_text("version = 2\n[options]\nlimit = 0\nmark = 'x'\n")
-    with pytest.raises(ConfigError) as caught:
+    path.write_text(
+        "version = 2\n[options]\nlimit = 0\nmark = 'x'\n[[source]]\nendpoint = 'imaps://a@b.example'\n"
+    )
+    with pytest.raises(ConfigError, match="4 faults") as caught:
         movefile.load(path, locate)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["line 1", "line 3", "line 4"]
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        f"{path}:{line}" for line in (1, 3, 4, 6)
+    ]
 
 
 def test_a_file_that_anyone_can_write_must_not_start_programs(tmp_path: Path) -> None:

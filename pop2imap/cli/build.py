@@ -1,0 +1,178 @@
+"""From a config to the things that do the work. The table of kinds of sources is here."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pop2imap import credentials
+from pop2imap.cli import recall
+from pop2imap.config import (
+    MOVE_KEYS,
+    CommandLine,
+    Config,
+    MoveFile,
+    Options,
+    SourceConfig,
+    TargetConfig,
+    assemble,
+    default_state_dir,
+    names_endpoints,
+)
+from pop2imap.credentials import Secret
+from pop2imap.endpoints import Kind
+from pop2imap.errors import ConfigError
+from pop2imap.rules import Rules
+from pop2imap.sources import Source
+from pop2imap.target import Target
+from pop2imap.text import printable
+
+log = logging.getLogger("pop2imap.progress")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move as it was said, and where from. ``recalled``: no endpoint was named, so it is the last one."""
+
+    config: Config
+    line: CommandLine
+    file: MoveFile | None
+    recalled: bool = False
+
+
+def read_move(line: CommandLine, config_file: Path | None, *, part_will_do: bool = False) -> Move:
+    """Everything that was said, put together. Raises UsageError, ConfigError, SourceDataError, LocalIOError."""
+    file = load_file(config_file) if config_file else None
+    recalled = None
+    if not names_endpoints(line, file):
+        recalled = recall.recall(_state_dir(line, file))
+        if recalled is not None:
+            last = load_file(recalled)
+            file = (
+                last
+                if file is None
+                else MoveFile(
+                    path=file.path,
+                    sources=last.sources,
+                    target=last.target,
+                    said=file.said,
+                    has_rules=file.has_rules,
+                )
+            )
+    config = assemble(line, file, os.environ, part_will_do=part_will_do)
+    if recalled is not None and config.target is not None:
+        ends = ", ".join(printable(str(source.endpoint)) for source in config.sources)
+        log.info("no endpoints named: the last move, %s → %s", ends, printable(str(config.target.endpoint)))
+    return Move(config, line, file, recalled is not None)
+
+
+def _state_dir(line: CommandLine, file: MoveFile | None) -> Path:
+    return line.said.state_dir or (file and file.said.state_dir) or default_state_dir()
+
+
+def load_file(path: Path) -> MoveFile:
+    """A ``move.toml``. Raises ConfigError, with the faults of its rules beside its own."""
+    from pop2imap import movefile
+    from pop2imap.rules import toml as rules_toml
+    from pop2imap.rules.locator import locate
+
+    try:
+        return movefile.load(path, locate)
+    except ConfigError as error:
+        problems = list(error.problems)
+        try:
+            rules_toml.load(path, other_keys=MOVE_KEYS)
+        except ConfigError as more:
+            problems += [problem for problem in more.problems if problem not in problems]
+        if len(problems) == len(error.problems):
+            raise
+        raise ConfigError(f"{len(problems)} faults", where=error.where, problems=problems) from None
+
+
+def rules(options: Options) -> Rules:
+    """The rules that the options name, or the default ones; likely mistakes in them are logged. Raises
+    ConfigError."""
+    from pop2imap.rules import toml as rules_toml
+
+    if options.rules is None:
+        return rules_toml.default(options.into or "INBOX")
+    found = rules_toml.load(options.rules, into=options.into, other_keys=MOVE_KEYS - {"version"})
+    for warning in found.warnings:
+        logging.getLogger("pop2imap.rules").warning("%s", warning)
+    return found
+
+
+def secrets(
+    config: Config, environ: Mapping[str, str] = os.environ
+) -> tuple[Sequence[Secret | None], Secret | None]:
+    """The passwords of the sources, in order (None: it needs none), and that of the target. All of them are
+    fetched, and asked for, before anything is connected to. Raises ConfigError, AuthenticationFailed."""
+    ask = credentials.ask_on_terminal()
+    of_sources = [
+        None
+        if source.endpoint.kind is Kind.MBOX
+        else credentials.resolve(
+            source.secret, side="source", account=str(source.endpoint), environ=environ, ask=ask
+        )
+        for source in config.sources
+    ]
+    of_target = None
+    if config.target is not None:
+        of_target = credentials.resolve(
+            config.target.secret,
+            side="target",
+            account=str(config.target.endpoint),
+            environ=environ,
+            ask=ask,
+        )
+    return of_sources, of_target
+
+
+def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+    from pop2imap.sources.pop3 import Pop3Source
+
+    assert secret is not None
+    return Pop3Source(
+        config.endpoint.server(config.ca_file),
+        config.endpoint.user,
+        secret,
+        login_as=config.login_as,
+        spool=spool,
+        lenient_end=config.lenient_end,
+    )
+
+
+def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+    from pop2imap.sources.mbox import MboxSource
+    from pop2imap.sources.mbox_reader import Quoting
+
+    return MboxSource(
+        config.endpoint.path,
+        quoting=Quoting(config.quoting),
+        keep_headers=config.keep_mbox_headers,
+        spool=spool,
+    )
+
+
+_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None], Source]] = {
+    Kind.POP3: _pop3,
+    Kind.MBOX: _mbox,
+}
+
+
+def source(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+    """The source that is meant, not yet opened. ``spool`` is a directory for large messages; None: the system's
+    own."""
+    return _KINDS[config.endpoint.kind](config, secret, spool)
+
+
+def target(config: TargetConfig, secret: Secret) -> Target:
+    """The target that is meant, not yet opened."""
+    from pop2imap.target.imap import ImapTarget
+
+    return ImapTarget(
+        config.endpoint.server(config.ca_file), config.endpoint.user, secret, login_as=config.login_as
+    )

@@ -1,0 +1,38 @@
+"""The end of a plan or a migration: the report to wherever it was asked for, and last words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pop2imap.cli.failure import tell
+from pop2imap.cli.output import say, say_json
+from pop2imap.errors import ConfigError, ExitCode, LocalIOError, Pop2imapError
+from pop2imap.report import Report
+
+
+def finish(report: Report, files: Sequence[Path], ctx: click.Context) -> ExitCode:
+    """Write and print the report. Returns the exit code: that of the report, or 74 if all is well but for a
+    report that could not be written."""
+    code = report.exit_code
+    for path in files:
+        try:
+            report.write(path)
+        except LocalIOError as trouble:
+            tell(str(trouble))
+            code = code or trouble.exit_code
+    params = ctx.params
+    if params["as_json"]:
+        say_json(report.as_dict())
+    elif report.sources and not (params["quiet"] and code is ExitCode.OK):
+        say(report.text(full=params["verbose"] > 0))
+    if report.error is not None:
+        error = report.error
+        tell(Pop2imapError.__str__(error), error.problems if isinstance(error, ConfigError) else ())
+    if report.interrupted is not None:
+        again = shlex.join(["pop2imap", *ctx.find_root().obj])
+        tell(f"stopped as asked; what was moved is settled. To go on: {again}")
+    return code

@@ -1,0 +1,100 @@
+"""The entry point: finds the command, loads it, and turns whatever comes of it into an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from pop2imap import __version__
+
+_COMMANDS = ("init", "check", "plan", "migrate", "status", "trace", "demo")
+"""In the order in which a newcomer needs them. Each is ``command`` in a module of its name."""
+
+
+class LazyGroup(click.Group):
+    """Loads a command when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"pop2imap.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, None, _COMMANDS, ctx) from None
+
+
+@click.command(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+pop2imap COMMAND --help tells of each command and its options.
+Exit codes: 0 all well, 3 some messages need a look, 75 run it again, 2 typed
+wrong; the others stand in docs/exit-codes.md.
+""",
+)
+@click.version_option(__version__, "--version", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, /) -> int:
+    """Move mail from a POP3 maildrop or mbox files into the folders of an IMAP account: once, whole, dated and
+    flagged as it was."""
+    if ctx.invoked_subcommand is None:
+        from pop2imap.cli.intro import introduce
+
+        introduce()
+    return 0
+
+
+@cli.result_callback()
+def _exit_code(code: int) -> int:
+    """The exit code of the command, where click would take that of the group."""
+    return code
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what ``argv`` (without the program's name) says. Returns the exit code; never raises."""
+    from pop2imap import logs
+    from pop2imap.cli import output
+
+    output.prepare_streams()
+    logs.configure()
+    try:
+        return _run(argv)
+    finally:
+        output.flush_streams()
+        logs.close()
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        from pop2imap.cli.spellings import refuse_foreign
+
+        refuse_foreign(argv)
+        code = cli.main(args=list(argv), prog_name="pop2imap", standalone_mode=False, obj=tuple(argv))
+        return int(code or 0)
+    except SystemExit as end:  # shell completion ends so
+        return end.code if isinstance(end.code, int) else 0
+    except BaseException as error:
+        from pop2imap.cli.failure import fail
+
+        as_json = "--json" in argv or bool(os.environ.get("POP2IMAP_JSON"))
+        return int(fail(error, argv, as_json=as_json))
+
+
+def main() -> NoReturn:
+    """The program."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""``pop2imap migrate``, and the body that it shares with ``plan``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pop2imap.cli import options
+from pop2imap.cli.kinds import Command, option
+
+
+@click.command("migrate", cls=Command, short_help="Do it, or go on with it.", epilog=options.EPILOG)
+@options.ends
+@options.login
+@option(
+    "-n",
+    "--dry-run",
+    section=options.WHERE,
+    env=False,
+    is_flag=True,
+    help="Only say what would happen, like pop2imap plan.",
+)
+@options.where
+@options.reading
+@options.full
+@options.accept_renumbered
+@options.report
+@options.as_json
+@options.logging_
+@click.pass_context
+def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> int:
+    """Move mail from the sources into the folders of the target.
+
+    Run it again to go on after an interruption, or to fetch what has come since: what is in the target is never
+    sent twice. Nothing is ever deleted at a source.
+    """
+    return move(ctx, dry_run=dry_run)
+
+
+def move(ctx: click.Context, *, dry_run: bool) -> int:
+    """Plan or migrate, from the command line to the last line of the report. Returns the exit code."""
+    options.configure_logs(ctx.params)
+    from pop2imap.cli import build, finish, recall
+    from pop2imap.cli.interrupt import watched
+    from pop2imap.job import Job
+    from pop2imap.journal import place
+    from pop2imap.migrate import migrate
+    from pop2imap.pipeline import Stop
+    from pop2imap.progress import choose
+
+    params = ctx.params
+    said = build.read_move(options.command_line(ctx), params["config"])
+    config = said.config
+    assert config.target is not None
+    rules = build.rules(config.options)
+    of_sources, of_target = build.secrets(config)
+    assert of_target is not None
+    target = build.target(config.target, of_target)
+    spool = None
+    if not dry_run:
+        recall.remember(config.options.state_dir, target.identity, config, said.line, said.file)
+        spool = place.directory(config.options.state_dir, target.identity) / place.SPOOL
+    sources = tuple(
+        build.source(source, secret, spool) for source, secret in zip(config.sources, of_sources, strict=True)
+    )
+    stop = Stop()
+    with watched(stop):
+        report = migrate(
+            Job(sources, target, rules, config.options, dry_run),
+            choose(quiet=params["quiet"], lines=params["log_format"] == "json"),
+            stop,
+        )
+        return finish.finish(report, config.reports, ctx)

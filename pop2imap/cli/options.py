@@ -1,0 +1,269 @@
+"""The options that commands share, and what they say as a :class:`pop2imap.config.CommandLine`.
+
+None always means that nothing was said, so that a ``move.toml`` gets its turn. Every option is also read from the
+environment, as ``POP2IMAP_`` and its name; passwords are not here at all, only places where they are, and
+those are left to :mod:`pop2imap.credentials`, which knows what comes before what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from pop2imap.cli.kinds import Day, EndpointText, F, FilePath, MarkText, option
+
+if TYPE_CHECKING:
+    from pop2imap.config import CommandLine, Said
+    from pop2imap.credentials import Side
+
+ENDS, LOGIN, WHERE, READING, OUTPUT = "Endpoints", "Login", "What goes where", "Reading", "Output"
+
+EPILOG = """\b
+Endpoints:  pop3s://USER@HOST  pop3+starttls://USER@HOST
+            imaps://USER@HOST  imap+starttls://USER@HOST
+            an mbox file, or - for an mbox on standard input
+Every option can also stand in the environment: POP2IMAP_INTO=Archive.
+Passwords never are options: --source-password-file and the like say where
+they are, as do POP2IMAP_SOURCE_PASSWORD_FILE, a keyring, or a move.toml.
+"""
+
+
+def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator of several, in the order in which their options shall stand in the help."""
+    return lambda function: reduce(lambda done, decorate: decorate(done), reversed(decorators), function)
+
+
+state_dir = option(
+    "--state-dir",
+    section=ENDS,
+    type=FilePath(folder=True),
+    help="Where the journal is kept.  [default: ~/.local/state/pop2imap]",
+)
+
+ends = _all(
+    click.argument("endpoints", nargs=-1, type=EndpointText(), metavar="[SOURCE… TARGET]"),
+    option(
+        "-c",
+        "--config",
+        section=ENDS,
+        type=FilePath(),
+        help="A move.toml: endpoints, places of passwords, options, rules. See pop2imap init.",
+    ),
+    option(
+        "--source",
+        section=ENDS,
+        type=EndpointText(),
+        multiple=True,
+        help="A source, instead of an argument; repeatable.",
+    ),
+    option("--target", section=ENDS, type=EndpointText(), help="The target, instead of the last argument."),
+    state_dir,
+)
+
+_login = [
+    decorator
+    for side in ("source", "target")
+    for decorator in (
+        option(
+            f"--{side}-password-file",
+            section=LOGIN,
+            env=False,
+            metavar="FILE",
+            help=f"The first line of FILE is the password of the {side}; nobody else may read it.",
+        ),
+        option(
+            f"--{side}-password-command",
+            section=LOGIN,
+            env=False,
+            metavar="COMMAND",
+            help="COMMAND prints it; started without a shell.",
+        ),
+        option(
+            f"--{side}-login-as",
+            section=LOGIN,
+            metavar="USER",
+            help="Log in as the user of the URL, for the mailbox of USER (SASL PLAIN).",
+        ),
+        option(
+            f"--{side}-ca",
+            section=LOGIN,
+            type=FilePath(),
+            help=f"Certificates (PEM) to trust for the {side} instead of the system's.",
+        ),
+    )
+]
+login = _all(
+    *_login,
+    option(
+        "--allow-cleartext/--no-allow-cleartext",
+        section=LOGIN,
+        default=None,
+        help="Let pop3:// and imap:// send passwords and mail in clear text over a network.",
+    ),
+)
+
+where = _all(
+    option(
+        "--rules", section=WHERE, type=FilePath(), help="Rules in TOML: which mail goes into which folder."
+    ),
+    option(
+        "--into",
+        section=WHERE,
+        metavar="FOLDER",
+        help="Where mail goes that no rule matches.  [default: INBOX]",
+    ),
+    option(
+        "--mark",
+        section=WHERE,
+        type=MarkText(),
+        help="Read or unread, where the source does not know: seen, unseen, older-than:30d, or auto, which is "
+        "older-than:14d.  [default: auto]",
+    ),
+    option("--since", section=WHERE, type=Day(), help="Only mail of this day and later (UTC)."),
+    option("--before", section=WHERE, type=Day(), help="Only mail before this day (UTC)."),
+    option(
+        "--limit",
+        section=WHERE,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="At most so many messages in this run.",
+    ),
+    option(
+        "--assume-empty/--no-assume-empty",
+        section=WHERE,
+        default=None,
+        help="Do not look for the same mail in folders that have mail already.",
+    ),
+    option(
+        "--keep-duplicates/--no-keep-duplicates",
+        section=WHERE,
+        default=None,
+        help="Store the same message from two sources twice.",
+    ),
+    option("--fence", section=WHERE, type=click.FloatRange(min=0), hidden=True, metavar="SECONDS"),
+)
+
+reading = _all(
+    option(
+        "--mbox-quoting",
+        section=READING,
+        type=click.Choice(("auto", "mboxrd", "mboxo", "none")),
+        help="How >From lines were made; auto goes by what the file shows.  [default: auto]",
+    ),
+    option(
+        "--keep-mbox-headers/--no-keep-mbox-headers",
+        section=READING,
+        default=None,
+        help="Leave Status, X-Mozilla-Status and the like in the messages.",
+    ),
+    option(
+        "--lenient-end/--no-lenient-end",
+        section=READING,
+        default=None,
+        help="For POP3 servers that end lines with LF alone.",
+    ),
+)
+
+accept_renumbered = option(
+    "--accept-renumbered",
+    section=READING,
+    is_flag=True,
+    default=None,
+    help="Go on although the POP3 server has given most messages new names.",
+)
+
+full = option(
+    "--full",
+    section=READING,
+    is_flag=True,
+    default=None,
+    help="Plan with whole messages (some POP3 servers mark them as read), not with their headers alone.",
+)
+
+report = option(
+    "--report",
+    section=OUTPUT,
+    type=FilePath(),
+    multiple=True,
+    help="Write the report to a file too; .json, .csv or .txt says its form; repeatable.",
+)
+
+as_json = option(
+    "--json", "as_json", section=OUTPUT, is_flag=True, help="Print one JSON document instead of text."
+)
+
+logging_ = _all(
+    option(
+        "-v",
+        "--verbose",
+        section=OUTPUT,
+        count=True,
+        help="Say more, and name every problem; twice for details.",
+    ),
+    option(
+        "-q", "--quiet", section=OUTPUT, is_flag=True, help="No progress, and no report if all went well."
+    ),
+    option("--log-file", section=OUTPUT, type=FilePath(), help="Add the log to this file."),
+    option(
+        "--log-format",
+        section=OUTPUT,
+        type=click.Choice(("text", "json")),
+        default="text",
+        help="Log in text or in JSON lines.",
+    ),
+)
+
+
+def configure_logs(params: dict[str, Any]) -> None:
+    """Do what ``-v``, ``-q``, ``--log-file`` and ``--log-format`` say. Raises LocalIOError."""
+    from pop2imap import logs
+
+    verbosity = -1 if params["quiet"] else min(params["verbose"], 2)
+    logs.configure(verbosity=verbosity, log_file=params["log_file"], form=params["log_format"])
+
+
+def command_line(ctx: click.Context) -> CommandLine:
+    """What was said, by options, arguments and environment. Endpoints that were typed make those of the
+    environment void."""
+    from pop2imap.config import CommandLine
+
+    params = ctx.params
+    typed: tuple[str, ...] = params["endpoints"]
+    targets = [text for text in typed if text.lower().startswith("imap")]
+    sources, target = params["source"], params["target"]
+    if len(typed) > len(targets) and _from_environment(ctx, "source"):
+        sources = ()
+    if targets and _from_environment(ctx, "target"):
+        target = None
+    sides: tuple[Side, ...] = ("source", "target")
+    return CommandLine(
+        arguments=typed,
+        sources=sources,
+        target=target,
+        login_as={side: params[f"{side}_login_as"] for side in sides},
+        ca_file={side: params[f"{side}_ca"] for side in sides},
+        password_file={side: params[f"{side}_password_file"] for side in sides},
+        password_command={side: params[f"{side}_password_command"] for side in sides},
+        lenient_end=params.get("lenient_end"),
+        quoting=params.get("mbox_quoting"),
+        keep_mbox_headers=params.get("keep_mbox_headers"),
+        said=_said(params),
+    )
+
+
+def _from_environment(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT
+
+
+def _said(params: dict[str, Any]) -> Said:
+    from dataclasses import fields
+
+    from pop2imap.config import Said
+
+    values = {field.name: params.get(field.name) for field in fields(Said)}
+    values["reports"] = params.get("report") or None
+    return Said(**values)

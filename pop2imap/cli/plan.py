@@ -1,0 +1,32 @@
+"""``pop2imap plan``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pop2imap.cli import options
+from pop2imap.cli.kinds import Command
+from pop2imap.cli.migrate import move
+
+
+@click.command(
+    "plan", cls=Command, short_help="Say what would happen, and change nothing.", epilog=options.EPILOG
+)
+@options.ends
+@options.login
+@options.where
+@options.reading
+@options.full
+@options.accept_renumbered
+@options.report
+@options.as_json
+@options.logging_
+@click.pass_context
+def command(ctx: click.Context, /, **_: Any) -> int:
+    """Say what pop2imap migrate would do, and change nothing.
+
+    The same as pop2imap migrate --dry-run, with the same options.
+    """
+    return move(ctx, dry_run=True)

@@ -1,0 +1,134 @@
+"""``pop2imap status``: what the journals know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pop2imap.cli import options
+from pop2imap.cli.kinds import Command
+from pop2imap.errors import ExitCode
+from pop2imap.text import printable
+
+if TYPE_CHECKING:
+    from pop2imap.journal.history import Run, Status
+
+
+@click.command("status", cls=Command, short_help="Say what was moved and what is under way.")
+@options.state_dir
+@options.as_json
+@options.logging_
+@click.pass_context
+def command(ctx: click.Context, /, **_: Any) -> int:
+    """Say what is known of every target: what was moved, what is under way, what to do next.
+
+    Reads the journals alone, also while a run is at work. Nothing is connected to.
+    """
+    options.configure_logs(ctx.params)
+    from pop2imap.cli.failure import SCHEMA_VERSION
+    from pop2imap.cli.output import say, say_json
+    from pop2imap.config import default_state_dir
+    from pop2imap.journal.history import accounts, read_history
+
+    state_dir = ctx.params["state_dir"] or default_state_dir()
+    known = []
+    for identity in accounts(state_dir):
+        history = read_history(state_dir, identity)
+        if history is not None:
+            known.append(history.status())
+            history.close()
+    if ctx.params["as_json"]:
+        say_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "result": "ok",
+                "exit_code": 0,
+                "state_dir": str(state_dir),
+                "targets": [as_dict(status) for status in known],
+            }
+        )
+    elif known:
+        say("\n\n".join("\n".join(lines(status)) for status in known))
+    else:
+        say(f"Nothing was moved yet: no journal in {printable(str(state_dir))}.")
+    return ExitCode.OK
+
+
+def lines(status: Status) -> Iterator[str]:
+    """One target in words."""
+    yield f"target {printable(status.identity)}"
+    for source, counts in sorted(status.sources.items()):
+        parts = ", ".join(
+            f"{messages:,} {account.value}" for account, (messages, _) in counts.items() if messages
+        )
+        octets = sum(octets for _, octets in counts.values())
+        yield f"  from {printable(source)}: {parts or 'nothing yet'} ({octets / 1e6:,.1f} MB)"
+    for folder, (messages, octets) in sorted(status.folders.items()):
+        yield f"  {printable(folder)}: {messages:,} of ours, {octets / 1e6:,.1f} MB"
+    if status.runs:
+        yield f"  last run: {_run(status.runs[0], status)}"
+    if status.in_doubt:
+        yield f"  {status.in_doubt:,} sent whose arrival is not known yet; the next run looks for them"
+    yield f"  journal: {printable(str(status.path))}, {status.octets / 1e6:,.1f} MB"
+    yield f"  next: {_next(status)}"
+
+
+def _run(run: Run, status: Status) -> str:
+    started = f"number {run.number}, {run.started:%Y-%m-%d %H:%M} UTC"
+    if run.ended is not None:
+        code = run.exit_code
+        name = f" ({code.name.lower()})" if isinstance(code, ExitCode) else ""
+        return f"{started}, ended with {'no exit code' if code is None else int(code)}{name}"
+    if status.process is not None:
+        return f"{started}, at work now as process {status.process}"
+    return f"{started}, cut off before its end"
+
+
+def _next(status: Status) -> str:
+    last = status.runs[0] if status.runs else None
+    if status.process is not None:
+        return "wait for the run that is at work"
+    if status.in_doubt or last is None or last.exit_code != ExitCode.OK:
+        return "run the same pop2imap migrate again; it goes on from here"
+    return "run pop2imap migrate again whenever new mail has come to the source"
+
+
+def as_dict(status: Status) -> dict[str, Any]:
+    """One target for programs."""
+    return {
+        "target": status.identity,
+        "journal": str(status.path),
+        "bytes": status.octets,
+        "in_doubt": status.in_doubt,
+        "process": status.process,
+        "last_alive": _moment(status.last_alive),
+        "sources": [
+            {
+                "id": source,
+                "counts": {account.value: messages for account, (messages, _) in counts.items()},
+                "bytes": {account.value: octets for account, (_, octets) in counts.items()},
+            }
+            for source, counts in sorted(status.sources.items())
+        ],
+        "folders": [
+            {"name": folder, "messages": messages, "bytes": octets}
+            for folder, (messages, octets) in sorted(status.folders.items())
+        ],
+        "runs": [
+            {
+                "number": run.number,
+                "started": _moment(run.started),
+                "ended": _moment(run.ended),
+                "exit_code": None if run.exit_code is None else int(run.exit_code),
+                "version": run.version,
+            }
+            for run in status.runs
+        ],
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,87 @@
+"""``pop2imap trace``: everything the journals know of one message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pop2imap.cli import options
+from pop2imap.cli.kinds import Command
+from pop2imap.errors import ExitCode
+from pop2imap.text import printable
+
+if TYPE_CHECKING:
+    from pop2imap.journal.history import Traced
+
+
+@click.command("trace", cls=Command, short_help="Say what became of one message, and why.")
+@click.argument("key")
+@options.state_dir
+@options.as_json
+@options.logging_
+@click.pass_context
+def command(ctx: click.Context, /, key: str, **_: Any) -> int:
+    """Say what became of one message, and why.
+
+    KEY is its name at the source as a report shows it (a UIDL, or the digest of an mbox message, with #1 for a
+    repeat), or the beginning of it, or of the SHA-256 of the message.
+    """
+    options.configure_logs(ctx.params)
+    from pop2imap.cli.failure import SCHEMA_VERSION, tell
+    from pop2imap.cli.output import say, say_json
+    from pop2imap.config import default_state_dir
+    from pop2imap.journal.history import accounts, read_history
+
+    state_dir = ctx.params["state_dir"] or default_state_dir()
+    found: list[tuple[str, Traced]] = []
+    for identity in accounts(state_dir):
+        history = read_history(state_dir, identity)
+        if history is not None:
+            found += [(identity, traced) for traced in history.trace(key)]
+            history.close()
+    code = ExitCode.OK if found else ExitCode.DATA
+    if ctx.params["as_json"]:
+        say_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "result": code.name.lower(),
+                "exit_code": int(code),
+                "messages": [as_dict(identity, traced) for identity, traced in found],
+            }
+        )
+    else:
+        for identity, traced in found:
+            say("\n  ".join([*traced.lines(), f"target: {printable(identity)}"]))
+    if not found:
+        tell(f"no message of this name is known: {printable(key, 100)} (see pop2imap status)")
+    return code
+
+
+def as_dict(identity: str, traced: Traced) -> dict[str, Any]:
+    """One message for programs."""
+    return {
+        "target": identity,
+        "source": traced.key.source,
+        "key": str(traced.key),
+        "account": traced.account.value,
+        "size": traced.size,
+        "sha256": traced.digest.hex() if traced.digest else None,
+        "date": traced.date.isoformat() if traced.date else None,
+        "date_from": traced.date_from.name.lower() if traced.date_from else None,
+        "reason": traced.reason,
+        "why": traced.why,
+        "subject": traced.subject,
+        "copies": [
+            {
+                "folder": copy.folder,
+                "mailbox": copy.mailbox,
+                "state": copy.state,
+                "uidvalidity": copy.uidvalidity,
+                "uid": copy.uid,
+                "flags": list(copy.flags),
+                "run": copy.run,
+            }
+            for copy in traced.copies
+        ],
+    }
