@@ -15,6 +15,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import NoReturn, overload
 
@@ -25,7 +26,7 @@ from pop2imap.octets import from_bytes, from_chunks
 from pop2imap.sources import Listing, ListProgress
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
 from pop2imap.sources.mbox_from import Look, envelope_date, look
-from pop2imap.sources.mbox_reader import NotMboxError, Quoting, Scanner, Totals
+from pop2imap.sources.mbox_reader import Entry, NotMboxError, Scanner, Totals
 from pop2imap.sources.mbox_slice import Slice, Unquote, read_fully
 from pop2imap.text import printable
 
@@ -47,6 +48,15 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Quoting(Enum):
+    """How ``From `` lines inside messages were disguised when the file was written."""
+
+    AUTO = "auto"  # told from the file
+    MBOXRD = "mboxrd"  # one > before any number of > and From
+    MBOXO = "mboxo"  # one > before From
+    NONE = "none"  # not at all
+
+
 class _Index(Sequence[Ref]):
     """Where every message lies, in 60 octets each; refs are made on access."""
 
@@ -59,14 +69,18 @@ class _Index(Sequence[Ref]):
         self._digests = bytearray()
         self._repeats: dict[int, int] = {}  # nth of those that are not the first of their digest
         self.octets = 0
+        self.exact_lengths = 0
+        """How many messages, from the first on, had an exact Content-Length."""
 
-    def add(self, offset: int, start: int, end: int, digest: bytes, size: int) -> None:
-        self._offsets.append(offset)
-        self._starts.append(start - offset)
-        self._ends.append(end)
-        self._sizes.append(size)
-        self._digests += digest
-        self.octets += size
+    def add(self, entry: Entry) -> None:
+        self._offsets.append(entry.offset)
+        self._starts.append(entry.start - entry.offset)
+        self._ends.append(entry.end)
+        self._sizes.append(entry.size)
+        self._digests += entry.digest
+        self.octets += entry.size
+        if entry.exact_length:
+            self.exact_lengths = len(self)
 
     def count_repeats(self) -> None:
         """Find messages of equal digest. First by 8 octets of it, which takes little memory, then exactly."""
@@ -226,7 +240,7 @@ class MboxSource:
             if entry.internal:
                 internal += 1
             else:
-                index.add(entry.offset, entry.start, entry.end, entry.digest, entry.size)
+                index.add(entry)
         if progress:
             progress(size, size)
         remarks = []
@@ -265,11 +279,14 @@ class MboxSource:
         try:
             if at == len(self._index) - 1 and (reason := self._not_yet(file)):
                 return Unread(ref.position, key, Account.PENDING, reason)
-            piece = Slice(file.read_at, *self._index.place(at))
+            piece = Slice(
+                file.read_at,
+                *self._index.place(at),
+                exact_length=at < self._index.exact_lengths,
+                keep_headers=self._keep_headers,
+            )
             if whole:
-                octets = from_chunks(
-                    piece.octets(self._unquote, keep_headers=self._keep_headers), self._spool
-                )
+                octets = from_chunks(piece.octets(self._unquote), self._spool)
                 if piece.digest != self._index.digest(at):
                     return Unread(
                         ref.position,
@@ -279,7 +296,7 @@ class MboxSource:
                     )
                 size = octets.size
             else:
-                octets = from_bytes(piece.header(keep_headers=self._keep_headers))
+                octets = from_bytes(piece.header())
                 size = ref.size
         except OSError as error:
             return Unread(ref.position, key, Account.UNREADABLE, f"the file cannot be read: {error.strerror}")

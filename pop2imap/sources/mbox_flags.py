@@ -2,8 +2,9 @@
 
 Two sorts. Thunderbird puts its lines (``X-Mozilla-Status`` and so on) at the very top, so only there are they
 its own; further down an ``X-UIDL`` is part of what was received. Everybody else's lines (``Status`` ...)
-stand anywhere in the header. ``Content-Length`` and ``Lines`` stay in the message, since senders write them
-too, but do not count for its key, since mutt and Dovecot rewrite them.
+stand anywhere in the header. ``Content-Length`` and ``Lines`` are written by senders too, so they stay, but do not
+count for the key, since mutt and Dovecot rewrite them. Only where the file shows that ``Content-Length`` is its
+writer's (it is exact, in this and all messages before, and stands beside other book-keeping lines) does it go.
 
 Sources: c-client ``mailbox.txt`` and Dovecot (``Status``, ``X-Status``, ``X-Keywords``), mutt (``r``),
 Thunderbird ``nsMsgMessageFlags`` (``X-Mozilla-Status``, ``X-Mozilla-Status2``).
@@ -30,6 +31,7 @@ _REST_OF_FIELD = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
 _LEADING = re.compile(rb"(?i:" + _THUNDERBIRD + rb"|" + _OWN + rb")" + _REST_OF_FIELD + rb"\n")
 _ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
 _LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
+_LENGTH_FIELD = re.compile(rb"\n(?i:content-length)" + _REST_OF_FIELD)
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"([^:\s]+)[ \t]*:(.*)", re.DOTALL)
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,8}")
@@ -84,6 +86,15 @@ class Head:
         lines, crlf_lines = self.kept.count(b"\n"), self.kept.count(b"\r\n")
         agreed = lines > 1 and crlf_lines in (0, lines)
         self.crlf = crlf_lines > 0 if agreed else crlf_before
+
+    def sendable(self, *, keep: bool = False, exact_length: bool = False) -> bytes:
+        """The block as it is sent, but for its line ends: all of it (``keep``), or without book-keeping lines.
+        ``exact_length``: Content-Length is exact in this message and all messages before."""
+        if keep:
+            return self.raw
+        if exact_length and self._own:
+            return _LENGTH_FIELD.sub(b"", b"\n" + self.kept)[1:]
+        return self.kept
 
     @property
     def is_internal(self) -> bool:

@@ -37,7 +37,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 from pop2imap.sources.mbox_flags import Head, content_length, end_of_head
@@ -57,25 +56,18 @@ _THUNDERBIRD_FOLLOWS = re.compile(rb"(?i:x-mozilla-(?:status|keys)|x-account-key
 _BEFORE_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*")
 
 
-class Quoting(Enum):
-    """How ``From `` lines inside messages were disguised when the file was written."""
-
-    AUTO = "auto"  # told from the file
-    MBOXRD = "mboxrd"  # one > before any number of > and From
-    MBOXO = "mboxo"  # one > before From
-    NONE = "none"  # not at all
-
-
 class Entry(NamedTuple):
     """One message: offsets of its From_ line, of its first octet and after its last; its key's digest; the size
-    it will have when sent, but for un-quoting. ``internal``: c-client's data, no mail. ``partial``: the mail
-    program says that it never fetched the whole message."""
+    it will have when sent, but for un-quoting. ``exact_length``: its Content-Length, and that of all messages
+    before it, is exact. ``internal``: c-client's data, no mail. ``partial``: the mail program says that it never
+    fetched the whole message."""
 
     offset: int
     start: int
     end: int
     digest: bytes
     size: int
+    exact_length: bool
     internal: bool
     partial: bool
 
@@ -309,12 +301,10 @@ class _MessageScan:
 
     def _take_head(self, end: int) -> Head:
         head = Head(self._scanner.octets(self._start, end), crlf_before=self._crlf_before)
-        octets = head.raw if self._scanner.keep_headers else head.kept
         self._head = head
         self._crlf = head.crlf
         self._sha.update(head.unkeyed)
         self._hashed = end
-        self._size = len(octets) + (0 if head.crlf else octets.count(b"\n"))
         return head
 
     def _absorb(self, upto: int) -> None:
@@ -392,10 +382,10 @@ class _MessageScan:
             end, end + 3
         ):  # some count the empty line
             scanner.lengths_hold = False
-        if self._head is None:
-            self._take_head(min(self._head_end, end))
-        assert self._head is not None
+        head = self._head or self._take_head(min(self._head_end, end))
         self._absorb(end)
+        octets = head.sendable(keep=scanner.keep_headers, exact_length=scanner.lengths_hold)
+        self._size += len(octets) + (0 if head.crlf else octets.count(b"\n"))
         if not terminated and end > self._start:
             self._sha.update(line_end(crlf=self._crlf))
         return Entry(
@@ -404,6 +394,7 @@ class _MessageScan:
             end,
             self._sha.digest(),
             self._size,
-            scanner.totals.messages == 0 and self._head.is_internal,
-            self._head.is_partial,
+            scanner.lengths_hold,
+            scanner.totals.messages == 0 and head.is_internal,
+            head.is_partial,
         )

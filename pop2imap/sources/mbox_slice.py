@@ -33,7 +33,16 @@ class Unquote(Enum):
 class Slice:
     """One message of which the place is known, to be read."""
 
-    def __init__(self, read_at: ReadAt, offset: int, start: int, end: int) -> None:
+    def __init__(
+        self,
+        read_at: ReadAt,
+        offset: int,
+        start: int,
+        end: int,
+        *,
+        exact_length: bool = False,
+        keep_headers: bool = False,
+    ) -> None:
         self._read_at = read_at
         self._start = start
         self._end = end
@@ -41,19 +50,20 @@ class Slice:
         self._crlf_before = self.from_line.endswith(b"\r\n")
         self._sha = hashlib.sha256()
         self.head = self._read_head()
+        self._head = self.head.sendable(keep=keep_headers, exact_length=exact_length)
 
     @property
     def state(self) -> State:
         return self.head.state()
 
-    def header(self, *, keep_headers: bool = False) -> bytes:
+    def header(self) -> bytes:
         """The header block as it is to be sent."""
-        return self._sendable(self.head.raw if keep_headers else self.head.kept)
+        return self._sendable(self._head)
 
-    def octets(self, unquote: Unquote, *, keep_headers: bool = False) -> Iterator[bytes]:
+    def octets(self, unquote: Unquote) -> Iterator[bytes]:
         """The message as it is to be sent, in pieces. To be called once; ``digest`` holds afterwards."""
         unquoter = Unquoter(unquote)
-        yield self._sendable(unquoter.feed(self.head.raw if keep_headers else self.head.kept))
+        yield self._sendable(unquoter.feed(self._head))
         self._sha.update(self.head.unkeyed)
         at = self._start + len(self.head.raw)
         last = self.head.raw[-1:]

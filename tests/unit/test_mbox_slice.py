@@ -18,9 +18,16 @@ def unquoted(pieces: Iterable[bytes], unquote: Unquote) -> bytes:
     return b"".join([*map(unquoter.feed, pieces), unquoter.finish()])
 
 
-def slice_of(message: bytes) -> Slice:
+def slice_of(message: bytes, *, exact_length: bool = False, keep_headers: bool = False) -> Slice:
     text = FROM + message
-    return Slice(lambda offset, most: text[offset : offset + most], 0, len(FROM), len(text))
+    return Slice(
+        lambda offset, most: text[offset : offset + most],
+        0,
+        len(FROM),
+        len(text),
+        exact_length=exact_length,
+        keep_headers=keep_headers,
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,18 +94,27 @@ def test_lines_of_any_length_are_right_and_not_held_back(size: int, before: byte
 def test_a_slice_gives_what_was_received() -> None:
     piece = slice_of(HEAD + b"one\r\n>From here\n")
     assert piece.from_line == FROM
-    assert piece.state.flags == {"\\Seen"}
+    assert piece.state.flags == frozenset({"\\Seen"})
     assert piece.header() == b"From: alice@example.com\r\n\r\n"
     assert b"".join(piece.octets(Unquote.EVERY)) == b"From: alice@example.com\r\n\r\none\r\r\nFrom here\r\n"
 
 
 def test_book_keeping_lines_can_be_left_in() -> None:
-    piece = slice_of(HEAD + b"one\n")
-    assert piece.header(keep_headers=True).startswith(b"Status: RO\r\n")
-    assert b"".join(piece.octets(Unquote.EVERY, keep_headers=True)).startswith(b"Status: RO\r\nFrom: ")
+    piece = slice_of(HEAD + b"one\n", keep_headers=True)
+    assert piece.header().startswith(b"Status: RO\r\n")
+    assert b"".join(piece.octets(Unquote.EVERY)).startswith(b"Status: RO\r\nFrom: ")
     other = slice_of(HEAD.replace(b"RO", b"O") + b"one\n")
     list(other.octets(Unquote.EVERY))
     assert piece.digest == other.digest
+
+
+def test_a_content_length_of_the_writer_is_book_keeping_too() -> None:
+    length = b"From: alice@example.com\nContent-Length: 4\n\n"
+    assert slice_of(b"Status: RO\n" + length + b"one\n", exact_length=True).header() == (
+        b"From: alice@example.com\r\n\r\n"
+    )
+    assert b"Length: 4" in slice_of(b"Status: RO\n" + length + b"one\n").header()
+    assert b"Length: 4" in slice_of(length + b"one\n", exact_length=True).header(), "it may be the sender's"
 
 
 def test_a_large_message_comes_in_bounded_pieces() -> None:
