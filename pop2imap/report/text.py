@@ -56,7 +56,7 @@ def _lines(report: Report, full: bool) -> Iterator[str]:
     if report.folders:
         yield ""
         yield from _folders(report)
-    if report.rules:
+    if report.rules and (report.dates or report.skipped_why):  # something was decided
         yield ""
         yield from _rules(report)
     yield from _notes(report)

@@ -56,10 +56,11 @@ MAIL = [
     Mail("Erin <erin@example.org>", "Sat, 09 May 2020", "tagged", "Status: O\nX-Keywords: project"),
 ]
 
+# QUIRK(Dovecot): no "." in the name of a folder that is kept in Maildir++, so the target makes it "_"
 EXPECTED = {
     ("Clients/ACME", "offer", frozenset[str]()),
     ("INBOX", "zebra crossing", frozenset({"\\Seen", "\\Flagged"})),
-    ("Listen/Grüße/news.lists.example.org", "the news", frozenset({"\\Seen", "$List"})),
+    ("Listen/Grüße/news_lists_example_org", "the news", frozenset({"\\Seen", "$List"})),
     ("Archiv/2010", "long ago", frozenset({"\\Seen", "\\Answered"})),
     ("Sent", "my answer", frozenset({"\\Seen"})),
     ("INBOX", "tagged", frozenset({"project"})),
