@@ -146,8 +146,7 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> So
 
 
 def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
-    from pop2imap.sources.mbox import MboxSource
-    from pop2imap.sources.mbox_reader import Quoting
+    from pop2imap.sources.mbox import MboxSource, Quoting
 
     return MboxSource(
         config.endpoint.path,
