@@ -117,6 +117,7 @@ class ReplyReader:
         self._lenient = lenient_end
         self._buffer = b""
         self._at = 0  # everything before has been given out
+        self._dry = False  # of a message, nothing more can be had from the buffer
         self._expected: deque[Reply] = deque()
         self._list_room: int | None = None  # lines that may still come; None: not in a list
         self._message: _MessageReader | None = None
@@ -129,6 +130,7 @@ class ReplyReader:
         """Take octets as they came, at least one."""
         self._buffer = self._buffer[self._at :] + octets
         self._at = 0
+        self._dry = False
 
     @property
     def awaiting(self) -> bool:
@@ -259,7 +261,10 @@ class ReplyReader:
         if message.ended:
             self._message = None
             return End()
+        if self._dry:
+            return None
         octets, self._at = message.take(self._buffer, self._at)
+        self._dry = not message.ended
         if octets:
             return Body(octets)
         if message.ended:  # an empty message
@@ -287,15 +292,13 @@ class _MessageReader:
 
     def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
         """The octets that are sure, and the position up to which ``buffer`` is used up."""
-        found = min(
-            ((place, len(end)) for end in self._ends if (place := buffer.find(end, at)) >= 0), default=None
-        )
-        if found is None:
-            used = stop = len(buffer) - self._undecided(buffer, at)
-        else:
+        if found := [(place, len(end)) for end in self._ends if (place := buffer.find(end, at)) >= 0]:
             self.ended = True
-            stop = found[0] + len(self.newline)  # the line end before the dot belongs to the message
-            used = sum(found)
+            place, length = min(found)
+            stop = place + len(self.newline)  # the line end before the dot belongs to the message
+            used = place + length
+        else:
+            used = stop = len(buffer) - self._undecided(buffer, at)
         octets = buffer[at:stop].replace(self.newline + b"..", self.newline + b".")
         if octets and self._lead:
             octets = octets[self._lead :]
@@ -305,6 +308,8 @@ class _MessageReader:
 
     def _undecided(self, buffer: bytes, at: int) -> int:
         """How many octets at the end may be the beginning of an end, or of a stuffed dot."""
+        if not buffer.endswith((b"\r", b"\n", b"."), at):
+            return 0
         longest = self._ends[-1]
         for length in range(min(len(longest) - 1, len(buffer) - at), 0, -1):
             if buffer.endswith(longest[:length], at):
