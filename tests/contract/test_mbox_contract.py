@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 
 from pop2imap.sources import Listing, ListProgress, Source
 from pop2imap.sources.mbox import MboxSource
-from tests.contract.source import MAIL, MakeSource, PartlyUnreadableContract, SourceContract
+from tests.conftest import DovecotFactory
+from tests.contract.source import MAIL, MakeSource, PartlyUnreadableContract, SourceContract, read
+from tests.servers.dovecot import PROGRAM, Dovecot
 
 FROM = b"From alice@example.com Thu Nov 29 19:33:09 2018"
 LOOKS_LIKE_MBOX = (
@@ -98,6 +101,66 @@ class TestThroughAPipe(_AsFile):
             return MboxSource(None)
 
         return make
+
+
+class TestWrittenByDovecot(_AsFile):
+    """A real program's mbox: Content-Length instead of quoting, and flags in five kinds of line."""
+
+    @pytest.fixture
+    def mail(self) -> list[bytes]:
+        # Dovecot gives a message without a body one empty line
+        return [octets for octets in [*MAIL, LOOKS_LIKE_MBOX] if not octets.endswith(b"\r\n\r\n")]
+
+    @pytest.fixture
+    def mbox(self, dovecot_like: DovecotFactory) -> Dovecot:
+        return dovecot_like(EXTRA_CONF=_dovecot_keeps_mbox())
+
+    @pytest.fixture
+    def user(self, mbox: Dovecot, mail: list[bytes]) -> str:
+        user = mbox.user()
+        for octets in mail:
+            mbox.doveadm("save", "-u", user, "-m", "INBOX", input=octets)
+        return user
+
+    @pytest.fixture
+    def path(self, mbox: Dovecot, user: str) -> Path:
+        return mbox.directory / "home" / user / "inbox"
+
+    def test_flags_are_those_that_its_users_see(self, make: MakeSource, mbox: Dovecot, user: str) -> None:
+        for flags, message in (
+            ("\\Seen \\Answered", "1"),
+            ("\\Flagged \\Draft $work", "2"),
+            ("\\Deleted", "3"),
+        ):
+            mbox.doveadm("flags", "add", "-u", user, flags, "mailbox", "INBOX", message)
+        source = make()
+        source.open()
+        messages = read(source, source.list().refs)
+        assert [message.flags for message in messages[:4]] == [
+            frozenset({"\\Seen", "\\Answered"}),
+            frozenset({"\\Flagged", "\\Draft", "$work"}),
+            frozenset(),
+            frozenset(),
+        ]
+        assert [bool(message.discarded) for message in messages[:4]] == [False, False, True, False]
+        source.close(settled=True)
+
+    def test_reading_mail_over_imap_changes_no_key(self, make: MakeSource, mbox: Dovecot, user: str) -> None:
+        source = make()
+        source.open()
+        before = [ref.key for ref in source.list().refs]
+        mbox.doveadm("flags", "add", "-u", user, "\\Seen", "mailbox", "INBOX", "ALL")
+        source.close(settled=True)
+        source.open()
+        assert [ref.key for ref in source.list().refs] == before
+        source.close(settled=True)
+
+
+def _dovecot_keeps_mbox() -> str:
+    version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout
+    if version.startswith("2.3"):
+        return "mail_location = mbox:~/mail:INBOX=~/inbox"
+    return "mail_driver = mbox\nmail_path = ~/mail\nmail_inbox_path = ~/inbox"
 
 
 class _ChangedUnderOurHands(MboxSource):
