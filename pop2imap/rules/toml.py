@@ -201,11 +201,12 @@ class _Loader:
 
     def _name(self, table: Mapping[str, object], index: int, names: dict[str, int]) -> str:
         path: Path = ("rule", index, "name")
-        name = table.get("name", f"rule {index + 1}")
-        if not isinstance(name, str):
-            self._faults.add(path, f"name must be text, not {kind(name)}")
-            name = f"rule {index + 1}"
+        number = f"rule {index + 1}"
+        written = table.get("name", number)
+        name = written if isinstance(written, str) else number
         self._faults.name_rule(index, name)
+        if name is not written:
+            self._faults.add(path, f"name must be text, not {kind(written)}")
         if not name.strip() or printable(name, 100) != name:
             self._faults.add(path, "name must be text that can be shown, of at most 100 characters")
         first = names.setdefault(fold(name), index + 1)
