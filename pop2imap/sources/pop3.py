@@ -189,8 +189,10 @@ class Pop3Source:
             for lines in session.lines():
                 names.add(lines)
                 told(len(lines))
-        elif status.code in pop3_errors.LATER:  # no reason to take every message for a new one
+        elif status.code in {*pop3_errors.LATER, pop3_errors.SYS_PERM}:
             raise pop3_errors.command_refused(status, "UIDL", session.where)
+        else:  # before every message is taken for one without a name: a farewell looks the same
+            session.ask(pop3_wire.NOOP)
         table, remarks = merge(self.id, count, scan, names)
         if progress:
             progress(len(table), len(table))
@@ -200,7 +202,7 @@ class Pop3Source:
             remarks += (
                 Remark("Gmail shows a part of its mail at a time: run again until nothing new is listed"),
             )
-        return Listing(table, sum(scan.sizes), complete=not gmail, remarks=remarks)
+        return Listing(table, table.octets, complete=not gmail, remarks=remarks)
 
     # ---- the messages ----------------------------------------------------------------------------------
 

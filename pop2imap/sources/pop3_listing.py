@@ -162,6 +162,11 @@ class Table(Sequence[Ref]):
         key = Key(self._source, name.decode("ascii"), self._nths.get(index, 0)) if name else None
         return Ref(index + 1, key, self._sizes[index])
 
+    @property
+    def octets(self) -> int:
+        """The sum of all sizes."""
+        return sum(self._sizes)
+
     def message_number(self, ref: Ref) -> int:
         """What the server calls ``ref`` in this session. Raises IndexError if it is not in the listing."""
         if ref.position < 1:

@@ -10,7 +10,14 @@ import pytest
 
 from pop2imap import net
 from pop2imap.credentials import Secret
-from pop2imap.errors import AuthenticationFailed, ConnectionLost, InternalError, ProtocolError, ServerBusy
+from pop2imap.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    InternalError,
+    ProtocolError,
+    ServerBusy,
+    SourceDataError,
+)
 from pop2imap.model import Key, Message, Ref, Remark, Unread
 from pop2imap.sources import Listing, Source
 from pop2imap.sources.pop3 import Pop3Source
@@ -144,9 +151,18 @@ class TestListing:
         assert [ref.key for ref in listing.refs] == [None] * len(MAIL)
         assert "no UIDL" in texts(listing.remarks)
 
-    def test_takes_temporary_trouble_for_no_lack_of_uidl(self) -> None:
+    def test_takes_trouble_for_no_lack_of_uidl(self) -> None:
         with pytest.raises(ServerBusy):
             listing_of(Maildrop(MAIL, answers={"UIDL": b"-ERR [SYS/TEMP] busy\r\n"}))
+        with pytest.raises(SourceDataError):
+            listing_of(Maildrop(MAIL, answers={"UIDL": b"-ERR [SYS/PERM] broken\r\n"}))
+        farewell = b"-ERR idle for too long\r\n"
+        with pytest.raises(ConnectionLost):
+            listing_of(Maildrop(MAIL, answers={"UIDL": farewell}, cut={"UIDL": len(farewell)}))
+
+    def test_adds_up_what_it_shows(self) -> None:
+        listing = listing_of(Maildrop(MAIL[:2], answers={"LIST": b"+OK\r\n1 10\r\n1 99\r\n2 20\r\n.\r\n"}))
+        assert listing.octets == sum(ref.size for ref in listing.refs) == 30
 
     def test_does_with_broken_and_missing_names(self) -> None:
         listing = listing_of(Maildrop(MAIL, uids=["a", "", None, "d d", "e"]))
