@@ -35,7 +35,8 @@ from pop2imap.target.answers import GO_AHEAD, UNTAGGED, Answer, AnswerReader, Me
 from pop2imap.text import printable
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2038, 1, 1, tzinfo=UTC)  # QUIRK(Dovecot): Maildir stores "now" for later dates, with an OK
+LATEST = datetime(2038, 1, 1, tzinfo=UTC)
+"""What every server can read. QUIRK(Dovecot): any date in the future becomes "now", with an OK."""
 
 ALWAYS_SYNCHRONISE = -1
 LITERAL_MINUS = 4096  # RFC 7888 5
