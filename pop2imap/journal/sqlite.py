@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.pool import NullPool
 
-from pop2imap.errors import InternalError, JournalCorrupt, LocalIOError
+from pop2imap.errors import InternalError, JournalCorrupt, LocalIOError, Pop2imapError
 from pop2imap.journal.place import ELSEWHERE
 from pop2imap.text import printable
 
@@ -51,7 +51,7 @@ def _engine(path: Path, how: str, begin: str, *pragmas: str) -> Engine:
             raise
         return connection
 
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -104,10 +104,12 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Errors of the database in terms of :mod:`pop2imap.errors`."""
     try:
         yield
-    except DBAPIError as error:
-        if not isinstance(error.orig, sqlite3.Error):
-            raise
-        raise _meaning(path, error.orig) from error
+    except StatementError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise _meaning(path, error.orig) from error
+        if isinstance(error.orig, Pop2imapError):  # a value that no column takes
+            raise error.orig from None
+        raise
     except sqlite3.Error as error:
         raise _meaning(path, error) from error
 
