@@ -60,7 +60,8 @@ def test_the_example_of_the_documentation() -> None:
     decision = decide(ruled, "List-Id: <news.lists.example.org>\n")
     assert decision.why == (
         (
-            'rule "Lists": list-id news.lists.example.org matches *.lists.example.org and not (from is boss@example.com)'
+            'rule "Lists": list-id news.lists.example.org matches *.lists.example.org'
+            " and not (from is boss@example.com)"
             " → Lists/news.lists.example.org, tagged $List, marked seen"
         ),
     )
