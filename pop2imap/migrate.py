@@ -117,13 +117,13 @@ class _Run:
 
     def _worth_another_try(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, Pop2imapError) or self.stop.is_set():
+        if not isinstance(error, Pop2imapError) or error.again is Again.NEVER or self.stop.is_set():
             return False
         self.quiet_since = self.now()
         self.fruitless = self.fruitless + 1 if self.builder.moved == self.moved else 1
         self.moved = self.builder.moved
         lost = error.again is Again.NOW or (self.connected and isinstance(error, HostUnavailable))
-        hinted = error.again is Again.LATER and error.retry_after and error.retry_after <= LONGEST_HINT
+        hinted = error.retry_after is not None and error.retry_after <= LONGEST_HINT
         if not (lost or hinted):
             return False
         if self.fruitless < TRIES:
