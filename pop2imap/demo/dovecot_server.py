@@ -81,7 +81,7 @@ service pop3-login {{
 
 _SETTINGS_2_3 = """\
 protocols = imap pop3
-mail_location = maildir:{home}/mail/%u
+mail_location = maildir:{home}/mail/%u:LAYOUT=fs
 disable_plaintext_auth = no
 passdb {{
   driver = passwd-file
@@ -101,6 +101,7 @@ protocols {{
   pop3 = yes
 }}
 mail_driver = maildir
+mailbox_list_layout = fs
 mail_path = {home}/mail/%{{user}}
 auth_allow_cleartext = yes
 passdb passwd-file {{
