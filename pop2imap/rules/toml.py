@@ -114,8 +114,9 @@ class _Loader:
         self._faults = faults
 
     def load(self, document: Mapping[str, object], into: str | None, said_me: Sequence[str]) -> TomlRules:
-        for key in document.keys() - _TOP:
-            self._faults.add((key,), unknown("key", key, _TOP))
+        for key in document:
+            if key not in _TOP:
+                self._faults.add((key,), unknown("key", key, _TOP))
         self._version(document)
         me = self._me(document, said_me)
         default_folder = self._default_folder(document, into)
@@ -217,8 +218,9 @@ class _Loader:
 
     def _rule(self, table: Mapping[str, object], index: int, name: str, when: When) -> Rule:
         path: Path = ("rule", index)
-        for key in table.keys() - _RULE:
-            self._faults.add((*path, key), self._misplaced(key))
+        for key in table:
+            if key not in _RULE:
+                self._faults.add((*path, key), self._misplaced(key))
         test = when.read(table["when"], (*path, "when")) if "when" in table else Everything()
         then = Actions()
         if "then" not in table:

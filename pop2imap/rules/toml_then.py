@@ -35,8 +35,9 @@ class _Then:
         self._faults.add((*self._path, key), f"{key}: {what}")
 
     def read(self) -> Actions:
-        for key in self._table.keys() - KEYS:
-            self._faults.add((*self._path, key), unknown("action", key, KEYS))
+        for key in self._table:
+            if key not in KEYS:
+                self._faults.add((*self._path, key), unknown("action", key, KEYS))
         flags = self._flags()
         seen, flagged = self._mark(), self._truth("flagged")
         for flag, wanted, key in ((SEEN, seen, "mark"), (FLAGGED, flagged, "flagged")):

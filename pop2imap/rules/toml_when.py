@@ -175,8 +175,9 @@ class When:
 
     def _form(self, look: str, table: Mapping[str, object], path: Path) -> Value | None:
         forms = table.keys() & _FORMS
-        for key in table.keys() - _FORMS:
-            self._faults.add((*path, key), f"{_key(path)}: {unknown('form of a value', key, _FORMS)}")
+        for key in table:
+            if key not in _FORMS:
+                self._faults.add((*path, key), f"{_key(path)}: {unknown('form of a value', key, _FORMS)}")
         if len(forms) != 1:
             if len(table) != 1:
                 raise Fault("must be a table with one of is, contains, regex, domain")
