@@ -64,3 +64,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"NOT TESTED: {len(skipped)} tests, {servers.MISSING}", red=True, bold=True
         )
+
+    figures = [
+        f"{report.nodeid.rpartition('::')[2]}: {name} {value}"
+        for report in terminalreporter.stats.get("passed", ())
+        for name, value in report.user_properties
+    ]
+    for figure in figures:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """``figure(name, value)``: something measured by a test that the summary shall show."""
+
+    def show(name: str, value: object) -> None:
+        request.node.user_properties.append((name, value))
+
+    return show
