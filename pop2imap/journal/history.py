@@ -136,7 +136,7 @@ class Traced:
         if self.subject:
             facts.append(f"subject: {printable(self.subject)}")
         if self.date:
-            origin = f", from the {self.date_from.value}" if self.date_from else ""
+            origin = f" ({self.date_from.value})" if self.date_from else ""
             facts.append(f"dated {self.date:%Y-%m-%d %H:%M:%S} UTC{origin}")
         facts.append(f"{self.size} octets" + (f", SHA-256 {self.digest.hex()}" if self.digest else ""))
         if self.why:

@@ -187,15 +187,20 @@ class Lock:
 
     def touch(self) -> None:
         """Say that the holder is alive."""
+        if self._fd < 0:
+            return
         with contextlib.suppress(OSError):  # then the fence is a little shorter; no reason to end a run
             os.utime(self._fd)
 
     def release(self) -> None:
-        """Give it up, saying so in the file. Never raises."""
+        """Give it up, saying so in the file. Never raises; the second time does nothing."""
+        fd, self._fd = self._fd, -1  # the number may be somebody else's soon
+        if fd < 0:
+            return
         with contextlib.suppress(OSError):
-            os.pwrite(self._fd, b"-", 0)
+            os.pwrite(fd, b"-", 0)
         with contextlib.suppress(OSError):
-            os.close(self._fd)
+            os.close(fd)
 
 
 def _pid(fd: int) -> int | None:

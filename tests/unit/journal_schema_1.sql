@@ -1,0 +1,11 @@
+CREATE TABLE folders ( id INTEGER NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (id), UNIQUE (name) );
+CREATE TABLE mailboxes ( id INTEGER NOT NULL, name VARCHAR NOT NULL, uidvalidity BIGINT, PRIMARY KEY (id), UNIQUE (name) );
+CREATE TABLE messages ( id INTEGER NOT NULL, source INTEGER NOT NULL, name VARCHAR NOT NULL, nth INTEGER NOT NULL, account VARCHAR NOT NULL, size BIGINT NOT NULL, digest BLOB, date BIGINT, date_from VARCHAR, copies SMALLINT NOT NULL, why INTEGER, rules INTEGER, reason VARCHAR NOT NULL, subject VARCHAR NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (id), UNIQUE (source, name, nth), FOREIGN KEY(source) REFERENCES sources (id), FOREIGN KEY(why) REFERENCES texts (id), FOREIGN KEY(rules) REFERENCES texts (id), FOREIGN KEY(run) REFERENCES runs (id) );
+CREATE TABLE meta ( name VARCHAR NOT NULL, value VARCHAR NOT NULL, PRIMARY KEY (name) );
+CREATE TABLE placements ( id INTEGER NOT NULL, message INTEGER NOT NULL, folder INTEGER NOT NULL, mailbox INTEGER NOT NULL, state VARCHAR NOT NULL, claim BOOLEAN NOT NULL, uidvalidity BIGINT NOT NULL, lower_bound BIGINT NOT NULL, uid BIGINT, match_digest BLOB NOT NULL, size BIGINT NOT NULL, date BIGINT NOT NULL, flags VARCHAR NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (id), UNIQUE (message, folder), FOREIGN KEY(message) REFERENCES messages (id), FOREIGN KEY(folder) REFERENCES folders (id), FOREIGN KEY(mailbox) REFERENCES mailboxes (id), FOREIGN KEY(run) REFERENCES runs (id) );
+CREATE TABLE runs ( id INTEGER NOT NULL, started BIGINT NOT NULL, ended BIGINT, exit_code SMALLINT, options_digest VARCHAR NOT NULL, version VARCHAR NOT NULL, counts VARCHAR NOT NULL, PRIMARY KEY (id) );
+CREATE TABLE sources ( id INTEGER NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (id), UNIQUE (name) );
+CREATE TABLE texts ( id INTEGER NOT NULL, name VARCHAR NOT NULL, PRIMARY KEY (id), UNIQUE (name) );
+CREATE INDEX messages_digest ON messages (digest);
+CREATE INDEX placements_claim ON placements (mailbox, match_digest) WHERE claim = 1;
+CREATE UNIQUE INDEX placements_owner ON placements (mailbox, uidvalidity, uid) WHERE uid IS NOT NULL;
