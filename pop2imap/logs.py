@@ -66,11 +66,11 @@ def configure(
     ``verbosity`` -1: errors alone; 0: warnings and progress; 1: all that happens; 2: details. The file gets
     what ``verbosity`` 1 shows at least. Raises LocalIOError if the file cannot be written.
     """
-    close()
-    logger = logging.getLogger(ROOT)
     handlers: list[logging.Handler] = [_StreamHandler(stream or sys.stderr, verbosity, form)]
     if log_file is not None:
         handlers.append(_file_handler(log_file, verbosity, form))
+    close()
+    logger = logging.getLogger(ROOT)
     for handler in handlers:
         logger.addHandler(handler)
     logger.propagate = False

@@ -184,10 +184,7 @@ def load(path: Path, locate: Locate | None = None) -> MoveFile:
             faults.add(details["loc"], _in_words(details, mine))
     _look_beyond(document, path.absolute().parent, mode, faults)
     if faults.found or move is None:
-        count = len(faults.found)
-        raise ConfigError(
-            f"{count} faults" if count > 1 else "1 fault", where=where, problems=faults.in_order()
-        )
+        raise ConfigError("there are faults in this file", where=where, problems=faults.in_order())
     return MoveFile(
         path=path.absolute(),
         sources=tuple(_source_config(source, at) for at, source in enumerate(move.source, 1)),

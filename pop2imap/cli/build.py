@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pop2imap import credentials
 from pop2imap.cli import recall
 from pop2imap.config import (
     MOVE_KEYS,
+    RULE_KEYS,
     CommandLine,
     Config,
     MoveFile,
@@ -76,20 +78,28 @@ def _state_dir(line: CommandLine, file: MoveFile | None) -> Path:
 def load_file(path: Path) -> MoveFile:
     """A ``move.toml``. Raises ConfigError, with the faults of its rules beside its own."""
     from pop2imap import movefile
-    from pop2imap.rules import toml as rules_toml
     from pop2imap.rules.locator import locate
 
     try:
         return movefile.load(path, locate)
     except ConfigError as error:
-        problems = list(error.problems)
-        try:
-            rules_toml.load(path, other_keys=MOVE_KEYS)
-        except ConfigError as more:
-            problems += [problem for problem in more.problems if problem not in problems]
-        if len(problems) == len(error.problems):
-            raise
-        raise ConfigError(f"{len(problems)} faults", where=error.where, problems=problems) from None
+        problems = [*error.problems, *_faults_in_rules(path)]
+        raise ConfigError(error.what, where=error.where, todo=error.todo, problems=problems) from None
+
+
+def _faults_in_rules(path: Path) -> Sequence[str]:
+    """What is wrong with the rules in a ``move.toml`` that is at fault anyway."""
+    from pop2imap.rules import toml as rules_toml
+
+    try:
+        keys = tomllib.loads(path.read_text("utf-8-sig"))
+        if keys.get("version") == 1:
+            rules_toml.load(path, other_keys=frozenset(keys) - RULE_KEYS)
+    except ConfigError as error:
+        return error.problems
+    except (OSError, ValueError):
+        pass  # said already
+    return ()
 
 
 def rules(options: Options) -> Rules:

@@ -59,7 +59,9 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     target = build.target(config.target, of_target)
     spool = None
     if not dry_run:
-        recall.remember(config.options.state_dir, target.identity, config, said.line, said.file)
+        recall.remember(
+            config.options.state_dir, target.identity, config, said.line, said.file, recalled=said.recalled
+        )
         spool = place.directory(config.options.state_dir, target.identity) / place.SPOOL
     sources = tuple(
         build.source(source, secret, spool) for source, secret in zip(config.sources, of_sources, strict=True)

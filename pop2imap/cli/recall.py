@@ -26,10 +26,20 @@ _HEAD = "# The last move to this target: what pop2imap does when no endpoint is 
 
 
 def remember(
-    state_dir: Path, identity: str, config: Config, line: CommandLine, file: MoveFile | None
+    state_dir: Path,
+    identity: str,
+    config: Config,
+    line: CommandLine,
+    file: MoveFile | None,
+    *,
+    recalled: bool = False,
 ) -> None:
-    """Write down the move, for the next time. Raises LocalIOError."""
-    if file is not None and _says_nothing(line):
+    """Write down the move, for the next time. ``recalled``: it is what was written down the last time, with what
+    the command line adds. Raises LocalIOError."""
+    nothing_new = _says_nothing(line)
+    if recalled and nothing_new:
+        return
+    if file is not None and nothing_new:
         text = f"{_HEAD}{_SAME_AS} = {toml_value(str(file.path))}\n"
     else:
         text = _HEAD + dump(config)

@@ -203,7 +203,7 @@ def test_a_locator_puts_lines_to_the_faults_and_the_faults_in_order(tmp_path: Pa
     path.write_text(
         "version = 2\n[options]\nlimit = 0\nmark = 'x'\n[[source]]\nendpoint = 'imaps://a@b.example'\n"
     )
-    with pytest.raises(ConfigError, match="4 faults") as caught:
+    with pytest.raises(ConfigError) as caught:
         movefile.load(path, locate)
     assert [problem.split(": ")[0] for problem in caught.value.problems] == [
         f"{path}:{line}" for line in (1, 3, 4, 6)
