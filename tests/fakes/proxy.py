@@ -18,7 +18,8 @@ _APPENDED = re.compile(rb"^\S+ OK [^\r\n]*(?:APPENDUID|[Aa]ppend)[^\r\n]*\r\n", 
 class StrikingProxy:
     """``with StrikingProxy(port, strike, after_octets=…) as proxy`` listens on ``proxy.port``.
 
-    Once, ``strike`` is called on a thread of the proxy while nothing is forwarded; then all connections are cut.
+    Once, ``strike`` is called on a thread of the proxy while nothing is forwarded; then all connections are cut,
+    or with ``cut=False`` go on as if nothing had been.
     ``after_octets`` counts what clients have sent, over all connections; ``before_answer`` counts the server's
     OKs to APPEND from 1, and that one is not delivered. ``struck`` tells which of them it was, if any. ``port`` 0
     is a free one.
@@ -31,10 +32,12 @@ class StrikingProxy:
         *,
         after_octets: int | None = None,
         before_answer: int | None = None,
+        cut: bool = True,
         port: int = 0,
     ) -> None:
         self._upstream, self._strike = upstream, strike
         self._after_octets, self._before_answer = after_octets, before_answer
+        self._cuts = cut
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -73,18 +76,20 @@ class StrikingProxy:
         with suppress(OSError):
             while octets := source.recv(1 << 16):
                 with self._lock:
-                    if self.struck:
+                    if self.struck and self._cuts:
                         return
-                    passed = look(octets)
-                    sink.sendall(passed)
-                    if self.struck:
+                    before = octets if self.struck else look(octets)
+                    sink.sendall(before)
+                    if len(before) < len(octets):
                         self._strike()
-                        self._cut()
-                        return
+                        if self._cuts:
+                            self._cut()
+                            return
+                        sink.sendall(octets[len(before) :])
             sink.shutdown(socket.SHUT_WR)
 
     def _from_client(self, octets: bytes) -> bytes:
-        if self._after_octets is not None and self._octets + len(octets) >= self._after_octets:
+        if self._after_octets is not None and self._octets + len(octets) > self._after_octets:
             self.struck = f"after {self._after_octets} octets"
             return octets[: self._after_octets - self._octets]
         self._octets += len(octets)
