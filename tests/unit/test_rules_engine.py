@@ -79,6 +79,13 @@ def test_if_no_rule_that_matches_gives_a_folder_it_is_the_default_folder_and_why
     )
 
 
+def test_rules_describe_themselves_one_line_each() -> None:
+    assert then('folder = "A/{from}", add-flags = ["$x"], flagged = false, continue = true').describe() == [
+        'rule "R": every message → A/{from}, tagged $x, not flagged, then the next rules',
+        "the rest → INBOX",
+    ]
+
+
 def test_a_copy_is_enough_to_need_no_default_folder() -> None:
     assert decide(then('folder = "Copies", continue = true'), "").folders == ("Copies",)
 
