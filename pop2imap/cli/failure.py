@@ -17,7 +17,7 @@ import click
 
 from pop2imap import logs
 from pop2imap.cli.output import say_json
-from pop2imap.errors import ConfigError, ExitCode, InternalError, LocalIOError, Pop2imapError
+from pop2imap.errors import ConfigError, ExitCode, InternalError, Pop2imapError
 from pop2imap.text import printable
 
 SCHEMA_VERSION = 1
@@ -43,11 +43,6 @@ def fail(error: BaseException, argv: Sequence[str], *, as_json: bool) -> ExitCod
             line, code = _of_click(error, argv), ExitCode.USAGE
         case click.Abort() | KeyboardInterrupt():
             line, code = "interrupted before anything was done", ExitCode.INTERRUPTED
-        case OSError():
-            line, code = (
-                str(LocalIOError(error.strerror or type(error).__name__, where=str(error.filename or ""))),
-                ExitCode.LOCAL_IO,
-            )
         case MemoryError():
             line, code = "this machine has not enough memory for that", ExitCode.LOCAL_IO
         case _:

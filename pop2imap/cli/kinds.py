@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from pop2imap.errors import LocalIOError
+from pop2imap.text import printable
+
 if TYPE_CHECKING:
     from pop2imap.config import Mark
 
@@ -25,7 +28,16 @@ class Section(click.Option):
 
 
 class Command(click.Command):
-    """A command whose help is in sections."""
+    """A command whose help is in sections, and whose own trouble with files click does not get to see: it takes
+    every broken pipe for that of standard output."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            raise LocalIOError(
+                error.strerror or type(error).__name__, where=printable(str(error.filename or ""))
+            ) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -80,13 +80,18 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    stdout = sys.stdout
     try:
         from pop2imap.cli.spellings import refuse_foreign
 
         refuse_foreign(argv)
         code = cli.main(args=list(argv), prog_name="pop2imap", standalone_mode=False, obj=tuple(argv))
         return int(code or 0)
-    except SystemExit as end:  # shell completion ends so
+    except SystemExit as end:
+        if (
+            sys.stdout is not stdout
+        ):  # click puts up with a reader of the help who has gone, but calls it an error
+            return 0
         return end.code if isinstance(end.code, int) else 0
     except BaseException as error:
         from pop2imap.cli.failure import fail
