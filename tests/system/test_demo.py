@@ -169,10 +169,14 @@ def test_the_servers_let_nobody_in_without_the_password(embedded: tuple[Server, 
         session.login("alice.new", "secret")
 
 
-def started() -> subprocess.Popen[str]:
+def started(temporary: Path) -> subprocess.Popen[str]:
     program = "import sys\nfrom pop2imap.demo import run\nsys.exit(run(False, None, lambda x: print(x, flush=True)))"
     return subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -194,9 +198,9 @@ def wait_for_the_end(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_servers_end_with_the_demo_whatever_ends_it(
-    embedded_installed: None, number: signal.Signals
+    embedded_installed: None, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with started() as process:
+    with started(tmp_path) as process:
         ports = [port_of(process, "POP3 server"), port_of(process, "IMAP server")]
         connections = [socket.create_connection((HOST, port), timeout=30) for port in ports]
         process.send_signal(number)
@@ -205,6 +209,8 @@ def test_the_servers_end_with_the_demo_whatever_ends_it(
         assert process.stdout
         process.stdout.read()
         assert process.wait(30) == (-number if number == signal.SIGKILL else ExitCode.INTERRUPTED)
+    if number != signal.SIGKILL:
+        assert not list(tmp_path.iterdir())
     for port in ports:
         with suppress(ConnectionRefusedError):
             while True:  # a server that is ending may take one more connection, which ends with it
