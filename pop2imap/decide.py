@@ -1,12 +1,13 @@
 """From a message to what shall become of it: its date, its flags, its folders, and why.
 
 Everything here is pure but for one memory: a message without any usable date takes that of its nearest dated
-neighbour in source order, so :class:`Decider` remembers the dates of its listing.
+neighbour in source order, so :class:`Decider` remembers which ones have one.
 """
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ AUTO_SEEN_AFTER = timedelta(days=14)
 """With ``--mark auto``, mail of unknown state older than this counts as seen."""
 
 HOLD_LIMIT = 32
-"""Undated messages at the head of a source that wait for a dated neighbour to come."""
+"""Messages without a date that wait for the next dated one."""
 
 RECENT = "\\recent"
 
@@ -46,72 +47,79 @@ class Decided:
         return printable(self.headers.first("subject") or "", 120)
 
 
+class _Dated:
+    """Positions that have a date of their own, ascending, and their dates; sixteen octets each."""
+
+    def __init__(self) -> None:
+        self._positions, self._dates = array("q"), array("q")
+
+    def add(self, position: int, date: datetime) -> None:
+        self._positions.append(position)
+        self._dates.append(int(date.timestamp()))
+
+    def around(self, position: int) -> Iterator[tuple[int, datetime]]:
+        """(distance, date) of the last one before ``position`` and of the first one after it."""
+        at = bisect_left(self._positions, position)
+        for index in (at - 1, at):
+            if 0 <= index < len(self._positions):
+                distance = abs(self._positions[index] - position)
+                yield distance, datetime.fromtimestamp(self._dates[index], UTC)
+
+
 class Decider:
     """Decides the messages of one listing of one source, in source order.
 
-    ``messages`` is the length of the listing; ``run_start`` (UTC) is the "now" of ``--mark`` and the date of
-    last resort.
+    ``run_start`` (UTC) is the "now" of ``--mark`` and the date of last resort.
     """
 
-    def __init__(
-        self, rules: Rules, options: Options, source_folder: str, messages: int, run_start: datetime
-    ) -> None:
+    def __init__(self, rules: Rules, options: Options, source_folder: str, run_start: datetime) -> None:
         self._rules = rules
         self._options = options
         self._folder = source_folder
         self._run_start = run_start
-        self._dates = array("q", bytes(8 * (messages + 1)))  # epoch seconds by position; 0: not known
-        self._any_date = False
+        self._settled, self._read = _Dated(), _Dated()
 
     def remember(self, position: int, date: datetime | None) -> None:
-        """A message that need not be read has this date: it may be somebody's neighbour."""
+        """A message that need not be read has this date: it may be somebody's neighbour. Called in order of
+        position, before ``decide``."""
         if date is not None:
-            self._dates[position] = int(date.timestamp())
-            self._any_date = True
+            self._settled.add(position, date)
 
     def decide(self, items: Iterable[Message | Unread]) -> Iterator[Decided | Unread]:
-        """One item for each item, in order. The first ones wait for a neighbour if they have no date."""
+        """One item for each item, in order. A message without a date waits until its next neighbour is known."""
         held: list[Message | Unread] = []
         for item in items:
+            headers, dated = Headers.parse(b""), None
             if isinstance(item, Message):
                 headers = Headers.parse(item.octets.head())
                 dated = dates.internal_date(headers, item.envelope_date)
-                if dated is None and self._neighbour(item.position) is None and len(held) < HOLD_LIMIT:
-                    held.append(item)
-                    continue
-                if dated is not None:
-                    self.remember(item.position, dated[0])
-                for earlier in held:
-                    yield self._decide_or_pass(earlier)
-                held.clear()
-                yield self._decide(item, headers, dated)
-            elif held:
+            if dated is None and (held or isinstance(item, Message)) and len(held) < HOLD_LIMIT:
                 held.append(item)
-            else:
-                yield item
+                continue
+            if dated is not None:
+                self._read.add(item.position, dated[0])
+            for earlier in held:
+                yield self._pass(earlier)
+            held.clear()
+            yield self._decide(item, headers, dated) if isinstance(item, Message) else item
         for earlier in held:
-            yield self._decide_or_pass(earlier)
+            yield self._pass(earlier)
 
-    def _decide_or_pass(self, item: Message | Unread) -> Decided | Unread:
+    def _pass(self, item: Message | Unread) -> Decided | Unread:
+        """One that waited."""
         if isinstance(item, Unread):
             return item
         return self._decide(item, Headers.parse(item.octets.head()), None)
 
     def _neighbour(self, position: int) -> datetime | None:
-        if not self._any_date:
-            return None
-        known = self._dates
-        for away in range(1, len(known)):
-            for near in (position - away, position + away):
-                if 0 < near < len(known) and known[near]:
-                    return datetime.fromtimestamp(known[near], UTC)
-        return None
+        """The date of the nearest dated message, the earlier one of two."""
+        near = [*self._settled.around(position), *self._read.around(position)]
+        return min(near, key=lambda found: found[0])[1] if near else None
 
     def _decide(self, message: Message, headers: Headers, dated: tuple[datetime, DateFrom] | None) -> Decided:
         if dated is None:
             neighbour = self._neighbour(message.position)
             dated = (neighbour, DateFrom.NEIGHBOUR) if neighbour else (self._run_start, DateFrom.RUN)
-            self.remember(message.position, neighbour)  # keeps the way to the next neighbour short
         date, date_from = dated
         if message.discarded:
             decision = Decision((), (message.discarded,), skip=message.discarded)

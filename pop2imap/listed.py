@@ -80,7 +80,7 @@ def list_source(
     for remark in listing.remarks:
         builder.remark(remark)
     ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
-    decider = Decider(rules, options, source.folder, len(listing.refs), run_start)
+    decider = Decider(rules, options, source.folder, run_start)
     todo: list[Ref] = []
     to_read: dict[Key, Entry] = {}
     found = other_rules = 0

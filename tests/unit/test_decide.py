@@ -32,10 +32,10 @@ def message(
 
 
 def decide(
-    *items: Message | Unread, options: Options | None = None, rules: str = "", listed: int | None = None
+    *items: Message | Unread, options: Options | None = None, rules: str = ""
 ) -> list[Decided | Unread]:
     parsed = toml.parse(f"version = 1\n{rules}", "rules.toml")
-    decider = Decider(parsed, options or Options(), "INBOX", listed or len(items), NOW)
+    decider = Decider(parsed, options or Options(), "INBOX", NOW)
     return list(decider.decide(items))
 
 
@@ -69,11 +69,15 @@ def test_undated_messages_take_the_date_of_the_nearest_neighbour_also_at_the_hea
         (2, DateFrom.NEIGHBOUR),
         (3, DateFrom.DATE),
     ]
+    further = decide(message(1, "Mon, 02 Mar 2020"), message(2), message(3), message(4, "Tue, 03 Mar 2020"))
+    assert [i.date.day for i in further if isinstance(i, Decided)] == [2, 2, 3, 3], (
+        "the nearer one, be it later"
+    )
     assert [i.position if isinstance(i, Unread) else i.message.position for i in items] == [1, 2, 3, 4, 5]
 
 
 def test_a_settled_neighbour_that_is_not_read_again_lends_its_date() -> None:
-    decider = Decider(toml.default(), Options(), "INBOX", 3, NOW)
+    decider = Decider(toml.default(), Options(), "INBOX", NOW)
     decider.remember(2, datetime(2001, 2, 3, tzinfo=UTC))
     item = only(list(decider.decide([message(3)])))
     assert (item.date.year, item.date_from) == (2001, DateFrom.NEIGHBOUR)
@@ -92,7 +96,7 @@ def test_undated_messages_that_wait_for_a_neighbour_do_not_pile_up() -> None:
         for read in range(1, 200):
             yield message(read)
 
-    decider = Decider(toml.default(), Options(), "INBOX", 199, NOW)
+    decider = Decider(toml.default(), Options(), "INBOX", NOW)
     next(iter(decider.decide(source())))
     assert read == HOLD_LIMIT + 1
 
