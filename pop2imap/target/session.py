@@ -212,7 +212,7 @@ class Session:
             refuse("the server offers only LOGIN, which takes no characters beyond ASCII")
 
     def _log_in(self, plain: bool, user: str, password: Secret, login_as: str) -> None:
-        self._forget()
+        self.wire.untagged_responses.clear()
         if plain:
             self._client.plain_login(user, password.reveal(), login_as)
             return
@@ -226,6 +226,8 @@ class Session:
     def _login_refused(self, password: Secret) -> Pop2imapError:
         try:
             answer = self._answer()
+            if answer.kind not in {"NO", "BAD", "BYE"}:
+                self._unreadable("logging in")
         except ProtocolError as error:
             return error
         words = answer.words
@@ -466,17 +468,10 @@ class Session:
 
     # -- errors
 
-    def _forget(self) -> None:
-        """Drop what came untagged; a BYE among it is the end of the session."""
-        bye = self.wire.untagged_responses.get("BYE")
-        self.wire.untagged_responses.clear()
-        if bye:
-            raise ConnectionLost(f"the server ended the session: {_shown(bye[-1])}", where=self._where)
-
     @contextlib.contextmanager
     def _asking(self, doing: str, folder: str = "") -> Iterator[None]:
         """Around every command: nothing old before it, only errors of ours after it."""
-        self._forget()
+        self.wire.untagged_responses.clear()
         try:
             yield
         except imaplib.IMAP4.abort:

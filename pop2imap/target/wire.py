@@ -9,6 +9,7 @@ held in memory. Its log of recent commands, which would keep a password, is swit
 from __future__ import annotations
 
 import imaplib
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,9 @@ MESSAGE_LIMIT = 1 << 32
 
 CANNOT_READ = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 """What imaplib and imapclient raise, beside their own errors, when a server says what they do not expect."""
+
+_BARE = re.compile(rb"[A-Z]{4}[0-9]+ (?:OK|NO|BAD)")
+"""QUIRK(some): a tagged answer without the text that RFC 3501 7.1 wants, which imaplib does not know."""
 
 Sink = Callable[[bytes], None]
 
@@ -89,6 +93,10 @@ class Wire(imaplib.IMAP4):
         self.last_line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         self._held(end + 1)
+        if self.last_line[:5].upper() == b"* BYE":
+            raise imaplib.IMAP4.abort("BYE")  # imaplib would wait on, in places, for what never comes
+        if _BARE.fullmatch(self.last_line):
+            return self.last_line + b" \r\n"
         return self.last_line + b"\r\n"
 
     def send(self, data: Any) -> None:
