@@ -329,7 +329,7 @@ class MboxSource:
 
     def _is_fresh(self, stamp: Stamp) -> bool:
         changed = datetime.fromtimestamp(stamp.modified / 10**9, UTC)
-        return not self._is_stream and self._now() - changed < SETTLING
+        return not self._is_stream and abs(self._now() - changed) < SETTLING  # a wrong clock settles nothing
 
     def _refuse(self, error: NotMboxError) -> NoReturn:
         start: bytes = error.args[0]

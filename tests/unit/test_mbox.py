@@ -270,6 +270,10 @@ def test_a_fresh_torn_end_is_pending_and_taken_later(make: Make, torn: bytes) ->
     assert "looks cut off; it is taken as it is: 1" in remarks(later)
 
 
+def test_a_file_from_the_future_is_not_pending_for_years(make: Make) -> None:
+    assert len(read(make(FROM + ONE[:-1], age=timedelta(days=-400)))) == 1
+
+
 def test_a_whole_end_is_never_pending(make: Make) -> None:
     assert len(read(make(FROM + ONE + b"\n" + FROM + TWO, age=timedelta(seconds=1)))) == 2
 
