@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 def decided(messages: list[Message]) -> list[Decided]:
     rules = toml.parse(RULES, where="rules.toml")
-    found = list(Decider(rules, Options(), "INBOX", len(messages), NOW).decide(messages))
+    found = list(Decider(rules, Options(), "INBOX", NOW).decide(messages))
     return [item for item in found if isinstance(item, Decided)]
 
 
