@@ -113,7 +113,7 @@ def _mail(
 
 def maildrop(now: datetime) -> list[Sample]:
     """The POP3 maildrop, in its order. ``now`` is aware, in UTC, in whole seconds: what came in the last 14 days
-    counts as unread, since POP3 does not say."""
+    counts as unread, since POP3 does not say. A table, so it stays whole."""
     seen = frozenset({SEEN})
     offer, lost = now - timedelta(days=400), now - timedelta(days=250)
     offer_octets = _offer(offer)
@@ -218,7 +218,8 @@ def maildrop(now: datetime) -> list[Sample]:
 
 
 def mbox(now: datetime) -> list[Sample]:
-    """The messages of the mbox file, in its order; the last one is in the maildrop too."""
+    """The messages of the mbox file, in its order; the last one is in the maildrop too. A table, so it stays
+    whole."""
     plan, tagged, quoted = now - timedelta(days=700), now - timedelta(days=650), now - timedelta(days=600)
     draft, sent, unread = now - timedelta(days=550), now - timedelta(days=500), now - timedelta(days=450)
     old, offer = datetime(2011, 2, 3, 18, 0, tzinfo=UTC), now - timedelta(days=400)
