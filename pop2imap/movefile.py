@@ -174,6 +174,8 @@ def load(path: Path, locate: Locate | None = None) -> MoveFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("this is not TOML", where=where, problems=[printable(str(error))]) from None
+    except RecursionError:
+        raise ConfigError("tables and lists are nested too deeply", where=where) from None
     faults = _Faults(text, where, locate)
     mine = {key: value for key, value in document.items() if key == "version" or key not in RULE_KEYS}
     move: _Move | None = None
@@ -271,11 +273,11 @@ def _in_words(details: ErrorDetails, document: Mapping[str, Any]) -> str:
 def _unknown_key(at: Sequence[str | int]) -> str:
     key = str(at[-1])
     table = next((part for part in at[:-1] if isinstance(part, str)), "")
-    known = _keys_of(table)
+    known = keys_of(table)
     if key in {"password", "pass", "token", "secret"}:
         return "a password does not belong in this file (use password-file or password-command)"
     for other in _TABLES:
-        if other != table and key in _keys_of(other):
+        if other != table and key in keys_of(other):
             return f"belongs in {'[[source]]' if other == 'source' else f'[{other}]'}"
     if table and key in RULE_KEYS:
         return "belongs at the top of the file, before any table"
@@ -283,7 +285,8 @@ def _unknown_key(at: Sequence[str | int]) -> str:
     return f"there is no such key (did you mean {near[0]}?)" if near else "there is no such key"
 
 
-def _keys_of(table: str) -> frozenset[str]:
+def keys_of(table: str) -> frozenset[str]:
+    """The keys of ``source``, ``target`` or ``options``; of anything else: those at the top."""
     if table not in _TABLES:
         return MOVE_KEYS | RULE_KEYS
     return frozenset(name.replace("_", "-") for name in _TABLES[table].model_fields)
