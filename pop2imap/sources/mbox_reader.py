@@ -9,13 +9,14 @@ Everything reads through a ``ReadAt``: a function that gives some octets at an o
    as they are to be sent.
 
 **What separates.** A From_ line after an empty line, or at the start of the file, that ends in a date. So much
-is safe, and is all that most files need. Four sorts of file need more, each told by its own evidence:
+is safe, and is all that most files need. Some files need more, each sort told by its own evidence:
 
 * Thunderbird's files since 2023 have bare ``From `` lines: taken if header fields follow.
 * Thunderbird and Eudora do not always put an empty line before the From_ line: taken if Thunderbird's own
   fields follow, or if the file begins with Eudora's mark.
 * Files written without any empty lines between messages: only if they are many, and the scan is then made again,
   ``loose`` (see ``Totals.wants_loose``).
+* Files whose very first line has no date have none: From_ lines without one are taken if header fields follow.
 * mboxcl2 files do not quote ``From `` lines in bodies at all, but say how long each body is. ``Content-Length``
   is believed only while every message of the file so far had one that ended exactly at a separator or at the
   end of the file: a length in a single message may be a sender's forgery, to swallow the messages after it.
@@ -143,6 +144,7 @@ class Scanner:
 
     @property
     def limit(self) -> int:
+        """The offset in the file where the buffer ends."""
         return self.base + len(self.buffer)
 
     def need(self, keep: int, upto: int) -> bool:
@@ -158,6 +160,7 @@ class Scanner:
         return True
 
     def octets(self, start: int, end: int) -> bytes:
+        """Those of the file that are in the buffer."""
         return self.buffer[max(start - self.base, 0) : max(end - self.base, 0)]
 
     def lands(self, offset: int) -> bool:
@@ -187,17 +190,15 @@ class Scanner:
         if not self.buffer.startswith(b"From ", offset):
             raise NotMboxError(self.buffer[:512])
         self._style = look(self.line(offset))
-        if self._style is Look.OTHER and not self._fields_follow(offset):
+        if self._style is Look.OTHER and not _FIELDS_FOLLOW.match(self._next_lines(offset)):
             raise NotMboxError(self.buffer[:512])
         return offset
 
     def line(self, offset: int) -> bytes:
+        """The line at ``offset`` with its end, cut where it is too long for a From_ line."""
         at = offset - self.base
         end = self.buffer.find(b"\n", at, at + LINE_LIMIT)
         return self.buffer[at : end + 1 or at + LINE_LIMIT + 1]
-
-    def _fields_follow(self, offset: int) -> bool:
-        return _FIELDS_FOLLOW.match(self._next_lines(offset)) is not None
 
     def _next_lines(self, offset: int) -> bytes:
         at = offset - self.base
@@ -207,8 +208,8 @@ class Scanner:
     def separates(self, offset: int, *, after_empty: bool) -> bool:
         """Whether the line at ``offset``, which begins with ``From ``, begins a message. Counts what is
         suspicious. The buffer holds ``_AHEAD`` octets from there, if the file does."""
-        line = self.line(offset)
-        kind = look(line)
+        kind = look(self.line(offset))
+        follows = self._next_lines(offset)
         match kind, kind is self._style:
             case (Look.EUDORA, False) | (Look.PATCH, True):
                 kind = Look.DATED
@@ -219,24 +220,22 @@ class Scanner:
                 return True
             case Look.DATED if after_empty:
                 return True
-            case Look.BARE if after_empty and self._fields_follow(offset):
+            case Look.BARE if after_empty and _FIELDS_FOLLOW.match(follows):
                 return True
             case Look.DATED | Look.BARE if not after_empty:
-                if _THUNDERBIRD_FOLLOWS.match(self._next_lines(offset)):
+                if _THUNDERBIRD_FOLLOWS.match(follows):
                     return True
-                if self._fields_follow(offset):
+                if _FIELDS_FOLLOW.match(follows):
                     if self._loose:
                         return True
                     self.totals.run_together += 1
         totals = self.totals
         if kind is Look.DATED:
+            totals.unseparated_at = totals.unseparated_at if totals.unseparated else offset
             totals.unseparated += 1
-            if totals.unseparated_at < 0:
-                totals.unseparated_at = offset
         elif after_empty and kind is not Look.PATCH:
+            totals.undated_at = totals.undated_at if totals.undated else offset
             totals.undated += 1
-            if totals.undated_at < 0:
-                totals.undated_at = offset
         return False
 
 
