@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 EVERY = 10.0
 """Seconds between two log lines."""
 
+USUAL_SIZE = (79, 24)
+"""For terminals that do not know their own (serial lines, some programs that play terminal)."""
+
 log = logging.getLogger(logs.PROGRESS)
 
 
@@ -98,7 +101,9 @@ class BarProgress:
                 unit_scale=self._by_octets,
                 bar_format=_format(self._by_octets, known=bool(octets or messages)),
                 file=self._stream,
-                dynamic_ncols=True,
+                dynamic_ncols=_has_size(self._stream),
+                ncols=None if _has_size(self._stream) else USUAL_SIZE[0],
+                nrows=None if _has_size(self._stream) else USUAL_SIZE[1],
                 leave=False,
                 miniters=1,
                 mininterval=self._interval,
@@ -153,6 +158,13 @@ def _bar_class() -> type[tqdm[NoReturn]]:
 
     Bar.set_lock(threading.RLock())  # tqdm's own would start the machinery of processes
     return Bar
+
+
+def _has_size(stream: TextIO) -> bool:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _format(by_octets: bool, *, known: bool) -> str:
