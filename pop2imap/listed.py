@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pop2imap.config import Options
 from pop2imap.decide import Decider
-from pop2imap.errors import NotFinished
+from pop2imap.errors import NotFinished, Pop2imapError
 from pop2imap.journal import Entry
 from pop2imap.model import SETTLED, Account, Key, Ref
 from pop2imap.progress import Progress
@@ -36,9 +36,9 @@ class Listed:
     listing: Listing
     ledger: SourceLedger
     decider: Decider
-    todo: list[Ref]
-    entries: Mapping[Key, Entry]
-    vanished: int
+    todo: list[Ref] = field(default_factory=list)
+    entries: dict[Key, Entry] = field(default_factory=dict)
+    vanished: int = 0
 
     def rest_is_pending(self) -> None:
         """Whatever has no account by now is pending."""
@@ -80,48 +80,67 @@ def list_source(
     for remark in listing.remarks:
         builder.remark(remark)
     ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
-    decider = Decider(rules, options, source.folder, run_start)
-    todo: list[Ref] = []
-    to_read: dict[Key, Entry] = {}
-    found = other_rules = 0
-    for start in range(0, len(listing.refs), LOOKUP):
-        refs = listing.refs[start : start + LOOKUP]
-        entries = lookup([ref.key for ref in refs if ref.key is not None])
-        for ref in refs:
-            entry = entries.get(ref.key) if ref.key is not None else None
-            if entry is None or ref.key is None:
-                todo.append(ref)
-                continue
-            decider.remember(ref.position, entry.date)
-            settled = entry.account in SETTLED
-            found += settled
-            moved_by_others = settled and entry.rules_digest != rules_digest
-            other_rules += moved_by_others
-            if (compare_placed and moved_by_others) or not needs_no_reading(entry, rules_digest):
-                to_read[ref.key] = entry
-                todo.append(ref)
-            else:
-                size = entry.size or ref.size
-                ledger.put(ref.position, entry.account, size)
-                builder.problem(
-                    entry.account,
-                    source.id,
-                    ref.position,
-                    ref.key,
-                    entry.reason,
-                    date=entry.date,
-                    subject=entry.subject,
-                    size=size,
-                )
-    vanished = max(known - found, 0) if listing.complete else 0
-    if source.kind == "pop3" and not options.accept_renumbered:
-        _ask_if_renumbered(source.id, known, vanished, len(listing.refs))
+    listed = Listed(listing, ledger, Decider(rules, options, source.folder, run_start))
+    try:
+        found, other_rules = _drop_settled(
+            listed, source.id, rules_digest, lookup, builder, compare_placed=compare_placed
+        )
+        listed.vanished = max(known - found, 0) if listing.complete else 0
+        if source.kind == "pop3" and not options.accept_renumbered:
+            _ask_if_renumbered(source.id, known, listed.vanished, len(listing.refs))
+    except Pop2imapError:
+        listed.rest_is_pending()
+        raise
     if other_rules and not compare_placed:
         builder.remark(
             f"{other_rules} messages of {source.id} were placed by other rules or options and stay where they "
             "are; a plan says how many the rules of today would put elsewhere"
         )
-    return Listed(listing, ledger, decider, todo, to_read, vanished)
+    return listed
+
+
+def _drop_settled(
+    listed: Listed,
+    source: str,
+    rules_digest: str,
+    lookup: Lookup,
+    builder: ReportBuilder,
+    *,
+    compare_placed: bool,
+) -> tuple[int, int]:
+    """Account for what needs no reading. Returns how many are settled, and how many of these by other rules."""
+    found = other_rules = 0
+    refs = listed.listing.refs
+    for start in range(0, len(refs), LOOKUP):
+        chunk = refs[start : start + LOOKUP]
+        entries = lookup([ref.key for ref in chunk if ref.key is not None])
+        for ref in chunk:
+            entry = entries.get(ref.key) if ref.key is not None else None
+            if entry is None or ref.key is None:
+                listed.todo.append(ref)
+                continue
+            listed.decider.remember(ref.position, entry.date)
+            settled = entry.account in SETTLED
+            by_others = settled and entry.rules_digest != rules_digest
+            found += settled
+            other_rules += by_others
+            if (compare_placed and by_others) or not needs_no_reading(entry, rules_digest):
+                listed.entries[ref.key] = entry
+                listed.todo.append(ref)
+                continue
+            size = entry.size or ref.size
+            listed.ledger.put(ref.position, entry.account, size)
+            builder.problem(
+                entry.account,
+                source,
+                ref.position,
+                ref.key,
+                entry.reason,
+                date=entry.date,
+                subject=entry.subject,
+                size=size,
+            )
+    return found, other_rules
 
 
 def needs_no_reading(entry: Entry, rules_digest: str) -> bool:
