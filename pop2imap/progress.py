@@ -28,6 +28,7 @@ USUAL_SIZE = (79, 24)
 """For terminals that do not know their own (serial lines, some programs that play terminal)."""
 
 log = logging.getLogger(logs.PROGRESS)
+phases = logging.getLogger("pop2imap.phases")
 
 
 class Progress(Protocol):
@@ -89,6 +90,7 @@ class BarProgress:
         self._by_octets = True
 
     def start(self, doing: str, octets: int, messages: int) -> None:
+        _note(doing, octets, messages)
         with self._drawing():
             self._close()
             self._messages, self._all_messages = 0, messages
@@ -150,6 +152,14 @@ class BarProgress:
                 logs.set_guard(None)
 
 
+def _note(doing: str, octets: int, messages: int) -> None:
+    """For the log: what begins."""
+    if octets or messages:
+        phases.info("%s: %d messages, %d octets", doing, messages, octets)
+    else:
+        phases.info("%s", doing)
+
+
 def _bar_class() -> type[tqdm[NoReturn]]:
     from tqdm import tqdm
 
@@ -191,6 +201,7 @@ class LogProgress:
         self._spoke = False
 
     def start(self, doing: str, octets: int, messages: int) -> None:
+        _note(doing, octets, messages)
         self.finish()
         with self._lock:
             self._doing = doing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,19 @@ from pop2imap.cli.output import say, say_json
 from pop2imap.errors import ConfigError, ExitCode, LocalIOError, Pop2imapError
 from pop2imap.report import Report
 
+log = logging.getLogger("pop2imap.cli")
+
 
 def finish(report: Report, files: Sequence[Path], ctx: click.Context) -> ExitCode:
     """Write and print the report. Returns the exit code: that of the report, or 74 if all is well but for a
     report that could not be written."""
     code = report.exit_code
+    counts = ", ".join(f"{count.messages} {account.value}" for account, count in report.counts.items())
+    log.info("%d listed: %s; exit code %d", report.listed.messages, counts, code)
+    for remark in report.remarks:
+        log.info("%s", remark)
+    for problem in report.problems:
+        log.info("%s: %s %s: %s", problem.account.value, problem.source, problem.key, problem.reason)
     for path in files:
         try:
             report.write(path)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
 
+from pop2imap import __version__
 from pop2imap.cli import options
 from pop2imap.cli.kinds import Command, option
+
+log = logging.getLogger("pop2imap.cli")
 
 
 @click.command("migrate", cls=Command, short_help="Do it, or go on with it.", epilog=options.EPILOG)
@@ -66,6 +70,8 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     sources = tuple(
         build.source(source, secret, spool) for source, secret in zip(config.sources, of_sources, strict=True)
     )
+    ends = ", ".join(str(source.endpoint) for source in config.sources)
+    log.info("pop2imap %s: %s → %s", __version__, ends, config.target.endpoint)
     stop = Stop()
     with watched(stop):
         report = migrate(

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -29,6 +30,11 @@ def say(text: str) -> None:
 def say_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document, in ASCII, so that nothing in it can act on a terminal. Raises LocalIOError."""
     say(json.dumps(document, indent=2, ensure_ascii=True))
+
+
+def moment(at: datetime | None) -> str | None:
+    """A moment (UTC) for programs: ``2026-11-23T08:00:00Z``."""
+    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def prepare_streams() -> None:

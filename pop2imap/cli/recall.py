@@ -54,31 +54,34 @@ def recall(state_dir: Path) -> Path | None:
     known = sorted(path.parent for path in (state_dir / place.TARGETS).glob(f"*/{place.DATABASE}"))
     remembered = [path / NAME for path in known if (path / NAME).is_file()]
     if len(known) > 1 and remembered:
+        files = [path if (named := _named(path)) is None else named for path in remembered]
         raise UsageError(
             f"{len(known)} targets are known here, so which one is meant?",
             where=printable(str(state_dir)),
             todo="name the endpoints, or one of the last moves: "
-            + ", ".join(f"-c {printable(str(path))}" for path in remembered[:5]),
+            + ", ".join(f"-c {printable(str(path))}" for path in dict.fromkeys(files[:5])),
         )
     if not remembered:
         return None
-    return _followed(remembered[0])
+    named = _named(remembered[0])
+    if named is None:
+        return remembered[0]
+    if not named.is_file():
+        raise ConfigError(
+            "the last move came from this file, which is gone",
+            where=printable(str(named)),
+            todo="name the endpoints",
+        )
+    return named
 
 
-def _followed(path: Path) -> Path:
+def _named(path: Path) -> Path | None:
+    """The file by whose name a move is remembered, if it is."""
     try:
         named = tomllib.loads(path.read_text("utf-8")).get(_SAME_AS)
     except (OSError, ValueError):
-        return path  # whoever loads it says what is wrong with it
-    if not isinstance(named, str):
-        return path
-    if not Path(named).is_file():
-        raise ConfigError(
-            "the last move came from this file, which is gone",
-            where=printable(named),
-            todo="name the endpoints",
-        )
-    return Path(named)
+        return None  # whoever loads it says what is wrong with it
+    return Path(named) if isinstance(named, str) else None
 
 
 def _says_nothing(line: CommandLine) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pop2imap.cli import options
 from pop2imap.cli.kinds import Command
+from pop2imap.cli.output import moment, say, say_json
 from pop2imap.errors import ExitCode
 from pop2imap.text import printable
 
@@ -29,7 +29,6 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     """
     options.configure_logs(ctx.params)
     from pop2imap.cli.failure import SCHEMA_VERSION
-    from pop2imap.cli.output import say, say_json
     from pop2imap.config import default_state_dir
     from pop2imap.journal.history import accounts, read_history
 
@@ -104,7 +103,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "bytes": status.octets,
         "in_doubt": status.in_doubt,
         "process": status.process,
-        "last_alive": _moment(status.last_alive),
+        "last_alive": moment(status.last_alive),
         "sources": [
             {
                 "id": source,
@@ -120,15 +119,11 @@ def as_dict(status: Status) -> dict[str, Any]:
         "runs": [
             {
                 "number": run.number,
-                "started": _moment(run.started),
-                "ended": _moment(run.ended),
+                "started": moment(run.started),
+                "ended": moment(run.ended),
                 "exit_code": None if run.exit_code is None else int(run.exit_code),
                 "version": run.version,
             }
             for run in status.runs
         ],
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

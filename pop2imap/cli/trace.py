@@ -8,6 +8,7 @@ import click
 
 from pop2imap.cli import options
 from pop2imap.cli.kinds import Command
+from pop2imap.cli.output import moment, say, say_json
 from pop2imap.errors import ExitCode
 from pop2imap.text import printable
 
@@ -29,7 +30,6 @@ def command(ctx: click.Context, /, key: str, **_: Any) -> int:
     """
     options.configure_logs(ctx.params)
     from pop2imap.cli.failure import SCHEMA_VERSION, tell
-    from pop2imap.cli.output import say, say_json
     from pop2imap.config import default_state_dir
     from pop2imap.journal.history import accounts, read_history
 
@@ -67,7 +67,7 @@ def as_dict(identity: str, traced: Traced) -> dict[str, Any]:
         "account": traced.account.value,
         "size": traced.size,
         "sha256": traced.digest.hex() if traced.digest else None,
-        "date": traced.date.isoformat() if traced.date else None,
+        "date": moment(traced.date),
         "date_from": traced.date_from.name.lower() if traced.date_from else None,
         "reason": traced.reason,
         "why": traced.why,
