@@ -53,11 +53,12 @@ def run(dovecot: bool, keep: Path | None, echo: Echo) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM are KeyboardInterrupt, so that what was started is ended."""
+    """SIGINT and SIGTERM are KeyboardInterrupt, so that what was started is ended. What is ignored stays so."""
     before = {}
     with suppress(ValueError):  # not the main thread, which alone gets signals
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, signal.default_int_handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
