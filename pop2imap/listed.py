@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import overload
 
 from pop2imap.config import Options
 from pop2imap.decide import Decider
@@ -28,6 +30,29 @@ then the server has probably given its messages new UIDLs (a maildrop restored, 
 Lookup = Callable[[Sequence[Key]], dict[Key, Entry]]
 
 
+class Chosen(Sequence[Ref]):
+    """Some refs of a listing, kept by position: eight octets each, since a listing may be long."""
+
+    def __init__(self, refs: Sequence[Ref], positions: array[int] | None = None) -> None:
+        self._refs = refs
+        self._positions = array("q") if positions is None else positions
+
+    def add(self, ref: Ref) -> None:
+        self._positions.append(ref.position)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, index: int) -> Ref: ...
+    @overload
+    def __getitem__(self, index: slice) -> Chosen: ...
+    def __getitem__(self, index: int | slice) -> Ref | Chosen:
+        if isinstance(index, slice):
+            return Chosen(self._refs, self._positions[index])
+        return self._refs[self._positions[index] - 1]
+
+
 @dataclass(slots=True)
 class Listed:
     """``todo`` is what still has to be read, ``entries`` what the journal knows of some of that. ``vanished``
@@ -36,7 +61,7 @@ class Listed:
     listing: Listing
     ledger: SourceLedger
     decider: Decider
-    todo: list[Ref] = field(default_factory=list)
+    todo: Chosen
     entries: dict[Key, Entry] = field(default_factory=dict)
     vanished: int = 0
 
@@ -77,10 +102,9 @@ def list_source(
 
     listing = source.list(listed_so_far)
     progress.finish()
-    for remark in listing.remarks:
-        builder.remark(remark)
+    builder.source_remarks(source.id, listing.remarks)
     ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
-    listed = Listed(listing, ledger, Decider(rules, options, source.folder, run_start))
+    listed = Listed(listing, ledger, Decider(rules, options, source.folder, run_start), Chosen(listing.refs))
     try:
         found, other_rules = _drop_settled(
             listed, source.id, rules_digest, lookup, builder, compare_placed=compare_placed
@@ -117,7 +141,7 @@ def _drop_settled(
         for ref in chunk:
             entry = entries.get(ref.key) if ref.key is not None else None
             if entry is None or ref.key is None:
-                listed.todo.append(ref)
+                listed.todo.add(ref)
                 continue
             listed.decider.remember(ref.position, entry.date)
             settled = entry.account in SETTLED
@@ -126,7 +150,7 @@ def _drop_settled(
             other_rules += by_others
             if (compare_placed and by_others) or not needs_no_reading(entry, rules_digest):
                 listed.entries[ref.key] = entry
-                listed.todo.append(ref)
+                listed.todo.add(ref)
                 continue
             size = entry.size or ref.size
             listed.ledger.put(ref.position, entry.account, size)

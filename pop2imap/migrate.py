@@ -189,8 +189,7 @@ class _Run:
                 SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
             )
         finally:
-            for remark in source.close(settled=settled):
-                self.builder.remark(remark)
+            self.builder.source_remarks(source.id, source.close(settled=settled))
 
     def _move_messages(self, source: Source, listed: Listed, todo: Sequence[Ref], folders: Folders) -> bool:
         if not todo:

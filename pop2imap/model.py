@@ -249,3 +249,6 @@ class Remark:
 
     text: str
     count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.count:,})" if self.count else self.text

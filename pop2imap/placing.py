@@ -181,7 +181,7 @@ class Placer:
         self._ledger.put(item.position, item.account, 0)
         self._progress.advance(0, 1)
         if item.account is Account.PENDING:
-            self._builder.remark(item.reason)
+            self._builder.remark(f"{self._ledger.source}: {item.reason}")
             return
         if item.key is not None:
             self._journal.note([Record(item.key, item.account, 0, reason=item.reason)])

@@ -102,5 +102,4 @@ def _plan_source(
         listed.rest_is_pending()
     finally:
         # a dry run with bodies leaves no QUIT: some servers hide what was retrieved (QUIRK(Gmail))
-        for remark in source.close(settled=not full):
-            builder.remark(remark)
+        builder.source_remarks(source.id, source.close(settled=not full))

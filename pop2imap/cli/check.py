@@ -113,7 +113,7 @@ def check_source(endpoint: str, source: Source, progress: Progress) -> Checked:
     finally:
         progress.finish()
     remarks = [*listing.remarks, *source.close(settled=True)]
-    words = [f"{remark.text} ({remark.count})" if remark.count else remark.text for remark in remarks]
+    words = [str(remark) for remark in remarks]
     if source.kind in MISSING:
         words.append(MISSING[source.kind])
     return Checked(

@@ -90,9 +90,14 @@ class ReportBuilder:
         self._ledgers[source] = SourceLedger(source, refs, octets, complete)
         return self._ledgers[source]
 
-    def remark(self, remark: Remark | str) -> None:
+    def remark(self, text: str) -> None:
         """Something a person should know; the same words are kept once."""
-        self._remarks[remark if isinstance(remark, str) else remark.text] = None
+        self._remarks[text] = None
+
+    def source_remarks(self, source: str, remarks: Iterable[Remark]) -> None:
+        """What a source noticed."""
+        for remark in remarks:
+            self.remark(f"{source}: {remark}")
 
     def judged(self, judged: Judged, *, skipped: str = "") -> None:
         """A message got its account by this decision; ``skipped``: the words of who left it out."""

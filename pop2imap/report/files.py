@@ -11,7 +11,7 @@ from typing import Any
 
 from pop2imap.errors import LocalIOError, UsageError
 from pop2imap.model import Account
-from pop2imap.report import SCHEMA_VERSION, Count, Report
+from pop2imap.report import SCHEMA_VERSION, Count, FolderReport, Problem, Report, SourceReport
 from pop2imap.report.text import render
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -35,52 +35,55 @@ def as_dict(report: Report) -> dict[str, Any]:
         | {account.value: counts[account].octets for account in Account},
         "moved": _count(report.moved),
         "extra_copies": report.extra_copies,
-        "sources": [
-            {
-                "id": source.id,
-                "complete": source.complete,
-                "listed": _count(source.listed),
-                "counts": {account.value: source.counts[account].messages for account in Account},
-            }
-            for source in report.sources
-        ],
-        "folders": [
-            {
-                "name": folder.folder,
-                "mailbox": folder.mailbox,
-                "created": folder.created,
-                "before": folder.before,
-                "messages": folder.added.messages,
-                "bytes": folder.added.octets,
-                "unseen": folder.unseen,
-                "flagged": folder.flagged,
-                "ours": folder.ours.messages,
-                "after": folder.after,
-            }
-            for folder in report.folders
-        ],
+        "sources": [_source(source) for source in report.sources],
+        "folders": [_folder(folder) for folder in report.folders],
         "rules": [{"name": name, "matched": matched} for name, matched in report.rules],
         "dates": {source.name.lower(): used for source, used in report.dates.items()},
         "read_state_guessed": report.read_state_guessed,
         "flags_dropped": dict(report.dropped_flags),
         "skipped_because": dict(report.skipped_why),
         "remarks": list(report.remarks),
-        "problems": [
-            {
-                "account": problem.account.value,
-                "source": problem.source,
-                "key": problem.key,
-                "date": _time(problem.date) if problem.date else None,
-                "subject": problem.subject,
-                "size": problem.size,
-                "reason": problem.reason,
-                "todo": problem.todo,
-            }
-            for problem in report.problems
-        ],
+        "problems": [_problem(problem) for problem in report.problems],
         "error": str(report.error) if report.error else None,
         "safe_to_delete_source": not unsafe and not report.dry_run,
         "unsafe_because": list(unsafe),
+    }
+
+
+def _source(source: SourceReport) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "complete": source.complete,
+        "listed": _count(source.listed),
+        "counts": {account.value: source.counts[account].messages for account in Account},
+    }
+
+
+def _folder(folder: FolderReport) -> dict[str, Any]:
+    return {
+        "name": folder.folder,
+        "mailbox": folder.mailbox,
+        "created": folder.created,
+        "before": folder.before,
+        "messages": folder.added.messages,
+        "bytes": folder.added.octets,
+        "unseen": folder.unseen,
+        "flagged": folder.flagged,
+        "ours": folder.ours.messages,
+        "after": folder.after,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "account": problem.account.value,
+        "source": problem.source,
+        "key": problem.key,
+        "date": _time(problem.date) if problem.date else None,
+        "subject": problem.subject,
+        "size": problem.size,
+        "reason": problem.reason,
+        "todo": problem.todo,
     }
 
 
