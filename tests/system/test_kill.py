@@ -101,10 +101,17 @@ class Victim:
         self._port = 0
         self._process: Popen[str] | None = None
 
-    def run(self, **where: int) -> tuple[str, Popen[str], str]:
+    def run(
+        self, *, after_octets: int | None = None, before_answer: int | None = None
+    ) -> tuple[str, Popen[str], str]:
         """(where the proxy struck, the ended process, what it wrote to standard error)."""
-        # one port for all runs: host and port are part of the name of the target
-        with StrikingProxy(self._dovecot.imap_port, self._strike, port=self._port, **where) as proxy:
+        with StrikingProxy(
+            self._dovecot.imap_port,
+            self._strike,
+            after_octets=after_octets,
+            before_answer=before_answer,
+            port=self._port,  # one for all runs: host and port are part of the name of the target
+        ) as proxy:
             self._port = proxy.port
             self._process = start(self._home, *arguments(self.user, proxy.port))
             out, err = self._process.communicate(timeout=100)
@@ -137,12 +144,10 @@ def test_kills_at_known_places_lose_nothing_and_double_nothing(
     size = (home / "mail.mbox").stat().st_size
     kills = with_intents = unread = 0
     for kill in range(KILLS):
-        where = (
-            {"before_answer": chance.randint(1, 2)}
-            if kill < SWALLOWED
-            else {"after_octets": chance.randint(20_000, size // KILLS)}
-        )
-        struck, process, err = victim.run(**where)
+        if kill < SWALLOWED:
+            struck, process, err = victim.run(before_answer=chance.randint(1, 2))
+        else:
+            struck, process, err = victim.run(after_octets=chance.randint(20_000, size // KILLS))
         if not struck:  # nothing was left to do
             assert process.returncode == 0, err
             break
