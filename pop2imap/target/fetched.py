@@ -30,7 +30,7 @@ _FLAGS = re.compile(rb"(?<=[( ])FLAGS \(([^)]*)\)", re.IGNORECASE)
 _BODY = re.compile(
     rb'(?<=[( ])BODY\[\](?:<0>)? (NIL|"(?:[^"\\]|\\.)*"|\{[0-9]+\})', re.IGNORECASE | re.DOTALL
 )
-_MONTHS = b"janfebmaraprmayjunjulaugsepoctnovdec"
+_MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(rb"([0-9]{1,19})(?:\.0*)?")
 
@@ -141,7 +141,7 @@ def _date(response: bytes) -> datetime:
     try:
         return datetime(
             int(year),
-            _MONTHS.index(month.lower()) // 3 + 1,
+            _MONTHS.index(month.lower()) + 1,
             int(day),
             int(hour),
             int(minute),

@@ -149,7 +149,7 @@ class Names:
         if self.prefix and start.lower() == self.prefix.lower():
             return self._join(self.prefix, rest.replace(self.delimiter, "/") if self.delimiter else rest)
         first, _, rest = folder.partition("/")
-        if not is_inbox(first.strip()):
+        if not is_inbox(first.strip(" ")):
             return self._join(self.prefix, folder)
         if not rest:
             return "INBOX"
@@ -197,7 +197,7 @@ class Names:
 
     def _join(self, base: str, folder: str) -> str:
         """Levels written with ``/``, below a prefix or a mailbox."""
-        parts = [part.strip() for part in folder.split("/")] if folder else []
+        parts = [part.strip(" ") for part in folder.split("/")] if folder else []
         if base == self.prefix and not parts:
             raise FolderError("a folder needs a name")
         if not all(parts):
