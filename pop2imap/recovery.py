@@ -158,12 +158,12 @@ def recover(
     say(f"looking in {names}{more} for what was on the way when the connection was lost")
     began = now()
     alive = [moment for moment in (journal.last_alive, quiet_since) if moment is not None]
-    quiet = min(max(alive, default=began), began) + timedelta(seconds=fence)
+    quiet = max(alive, default=began) + timedelta(seconds=fence)
     for search in searches:
         search.look()
     missing = [search for search in searches if search.unmatched]
     if missing and began < quiet:
-        pause = min((quiet - now()).total_seconds(), fence)
+        pause = min((quiet - now()).total_seconds(), fence)  # a clock may have been set back
         if pause > 0:
             number = sum(len(search.unmatched) for search in missing)
             say(

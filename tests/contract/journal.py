@@ -383,6 +383,13 @@ class JournalContract:
         assert account(journal, "p") is Account.PRESENT
         assert journal.owned("INBOX", 8) == {1, 2}
 
+    def test_a_moved_copy_is_renumbered_where_it_is_now(self, journal: Journal) -> None:
+        ids = intend(journal, "a")
+        journal.settle([(ids[0], Moved("Trash", 3, 44))])
+        assert journal.last_uidvalidity("Trash") == 3
+        journal.renumbered("Trash", 4)
+        assert [(one.id, one.uidvalidity) for one in journal.claims("Trash")] == [(ids[0], 4)]
+
     def test_the_same_uidvalidity_changes_nothing(self, journal: Journal) -> None:
         ids = intend(journal, "a")
         journal.settle([(ids[0], Stored(7, 10))])

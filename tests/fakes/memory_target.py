@@ -106,6 +106,7 @@ class MemoryServer:
         self.quota_octets: int | None = None
         self.before: Callable[[str], None] = lambda step: None  # called before every step; may raise
         self.log: list[tuple[str, str]] = []  # (step, mailbox)
+        self.bodies = 0  # how many were read, for their digests
         self._uidvalidity = 1000
         self._late: list[tuple[str, Mail]] = []
         self.make("INBOX")
@@ -267,6 +268,7 @@ class MemoryTarget:
 
     def digests(self, mailbox: Mailbox, uids: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
         box = self._selected("digests", mailbox)
+        self.server.bodies += len(uids)
         read = {uid: from_bytes(box.mail[uid].octets) for uid in uids if uid in box.mail}
         return {uid: (octets.digest, octets.match_digest) for uid, octets in read.items()}
 

@@ -489,12 +489,15 @@ def test_postgresql_understands_the_same_tables_and_questions() -> None:
 
 def test_a_subject_is_nowhere_in_the_files_of_a_finished_run(state: Path) -> None:
     journal = open_journal(state, ALICE)
+    names = [f"message-{n}" for n in range(300)]
     ids = journal.intend(
-        [record(name, subject=f"Very private {name}") for name in "abc"],
-        [placement(name) for name in "abc"],
+        [record(name, subject=f"Very private {name} " * 9) for name in names],
+        [placement(name) for name in names],
     )
     assert b"Very private" in database(state).with_name("journal.db-wal").read_bytes()
-    journal.settle((number, Stored(7, number + 10)) for number in ids)
+    journal.settle((number, Stored(7, number + 10)) for number in ids[:-1])
+    journal.rebind(key(names[0]), key("another name, so that rows move about"))
+    journal.settle([(ids[-1], Stored(7, 9999))])
     journal.finish_run(ExitCode.OK, {})
     journal.close()
     kept = [path.read_bytes() for path in database(state).parent.rglob("*") if path.is_file()]
