@@ -173,15 +173,15 @@ class ImapTarget:
         """The mailbox as it is now."""
         session = self._look()
         if self._examined and self._examined[0] == name:  # RFC 3501 6.3.10: no STATUS of the selected one
-            self._leave()
+            self._leave(session)
         status = session.status(name)
         uidvalidity, uidnext, messages = status.uidvalidity, status.uidnext, status.messages
         if uidvalidity is None or uidnext is None or messages is None:
-            selected = self._select(name, read_only=True)
+            selected = self._select(session, name, read_only=True)
             uidvalidity = uidvalidity or selected.uidvalidity
             messages = selected.messages if messages is None else messages
             uidnext = uidnext or selected.uidnext or (session.last_uid() or 0 if messages else 0) + 1
-            self._leave()
+            self._leave(session)
         if not uidvalidity:
             raise FolderError(
                 "the server gives this folder no UIDVALIDITY, so mail in it cannot be found again",
@@ -207,8 +207,9 @@ class ImapTarget:
         """The flags that stay, lower case; None: not known. Asked once for each mailbox."""
         key = (name, uidvalidity)
         if key not in self._flags:
-            selected = self._select(name, read_only=read_only)
-            self._leave()
+            session = self._look()
+            selected = self._select(session, name, read_only=read_only)
+            self._leave(session)
             if read_only:  # many servers show none then, although there are some
                 return selected.permanent_flags or None
             if selected.read_only:
@@ -216,13 +217,13 @@ class ImapTarget:
             self._flags[key] = selected.permanent_flags
         return self._flags[key]
 
-    def _select(self, name: str, *, read_only: bool) -> Selected:
+    def _select(self, session: Session, name: str, *, read_only: bool) -> Selected:
         self._examined = None
-        return self._look().select(name, read_only=read_only)
+        return session.select(name, read_only=read_only)
 
-    def _leave(self) -> None:
+    def _leave(self, session: Session) -> None:
         self._examined = None
-        self._look().unselect()
+        session.unselect()
 
     # -- messages
 
@@ -230,27 +231,28 @@ class ImapTarget:
         return self._uploader.append(mailbox, uploads)
 
     def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
-        selected = self._examine(mailbox)
+        session = self._look()
+        selected = self._examine(session, mailbox)
         if not selected.messages:
             return []
-        found = self._look().survey(max(lowest_uid, 1), selected.uidnext, selected.messages)
+        found = session.survey(max(lowest_uid, 1), selected.uidnext, selected.messages)
         return sorted({one.uid: one for one in found}.values(), key=lambda one: one.uid)
 
     def digests(self, mailbox: Mailbox, uids: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
         wanted = sorted(set(uids))
         digests: dict[int, tuple[bytes, bytes]] = {}
-        self._look()
+        session = self._look()
         if wanted and self._examined != (mailbox.name, mailbox.uidvalidity):
-            self._examine(mailbox)
+            self._examine(session, mailbox)
         for at in range(0, len(wanted), MESSAGES_AT_ONCE):
             some = wanted[at : at + MESSAGES_AT_ONCE]
-            got = self._look().digests(some)
+            got = session.digests(some)
             digests.update((uid, got[uid]) for uid in some if uid in got)
         return digests
 
-    def _examine(self, mailbox: Mailbox) -> Selected:
+    def _examine(self, session: Session, mailbox: Mailbox) -> Selected:
         """Select read-only what must still be the same mailbox."""
-        selected = self._select(mailbox.name, read_only=True)
+        selected = self._select(session, mailbox.name, read_only=True)
         if selected.uidvalidity not in {None, mailbox.uidvalidity}:
             raise FolderError(
                 f"the server has replaced this folder (UIDVALIDITY {mailbox.uidvalidity} became "

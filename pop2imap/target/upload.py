@@ -171,7 +171,12 @@ class Uploader:
         octets, full = 0, True
         for position in sound:
             size, alone = job.uploads[position].octets.size, self._is_suspect(job, position)
-            if full or alone or octets + size > MULTIAPPEND_OCTETS or len(commands[-1]) >= MULTIAPPEND_MESSAGES:
+            if (
+                full
+                or alone
+                or octets + size > MULTIAPPEND_OCTETS
+                or len(commands[-1]) >= MULTIAPPEND_MESSAGES
+            ):
                 commands.append([])
                 octets = 0
             commands[-1].append(position)
