@@ -19,9 +19,6 @@ from pop2imap.model import FLAGGED, SEEN, DateFrom, Decision, Message, Unread
 from pop2imap.rules import Rules
 from pop2imap.text import printable
 
-AUTO_SEEN_AFTER = timedelta(days=14)
-"""With ``--mark auto``, mail of unknown state older than this counts as seen."""
-
 HOLD_LIMIT = 32
 """Messages without a date that wait for the next dated one."""
 
@@ -155,12 +152,6 @@ class Decider:
 
 def marked_seen(mark: Mark, age: timedelta) -> bool:
     """Whether mail of unknown state and this age counts as seen."""
-    match mark.kind:
-        case "seen":
-            return True
-        case "unseen":
-            return False
-        case "older-than":
-            return age > timedelta(days=mark.days)
-        case _:
-            return age > AUTO_SEEN_AFTER
+    if mark.kind in {"seen", "unseen"}:
+        return mark.kind == "seen"
+    return age > timedelta(days=mark.days)

@@ -93,14 +93,7 @@ def list_source(
     Raises NotFinished where the server seems to have renumbered its messages, unless
     ``options.accept_renumbered``.
     """
-    progress.start(f"listing {source.id}", 0, 0)
-    at = [0]
-
-    def listed_so_far(done: int, _expected: int) -> None:
-        progress.advance(done - at[0], 0)
-        at[0] = done
-
-    listing = source.list(listed_so_far)
+    listing = source.list(_Told(progress, source))
     progress.finish()
     builder.source_remarks(source.id, listing.remarks)
     ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
@@ -121,6 +114,23 @@ def list_source(
             "are; a plan says how many the rules of today would put elsewhere"
         )
     return listed
+
+
+class _Told:
+    """Progress of a listing, which is told in totals, as progress that is told in steps."""
+
+    def __init__(self, progress: Progress, source: Source) -> None:
+        self._progress, self._by_octets = progress, source.lists_by == "octets"
+        self._doing = f"listing {source.id}"
+        self._done = self._expected = 0
+        progress.start(self._doing, 0, 0)
+
+    def __call__(self, done: int, expected: int) -> None:
+        if not self._expected and expected:
+            self._expected = expected
+            self._progress.start(self._doing, *((expected, 0) if self._by_octets else (0, expected)))
+        step, self._done = done - self._done, done
+        self._progress.advance(*((step, 0) if self._by_octets else (0, step)))
 
 
 def _drop_settled(

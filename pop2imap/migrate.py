@@ -15,13 +15,14 @@ way up to *decide*.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
 from tenacity import RetryCallState, Retrying
 
-from pop2imap.errors import Again, ExitCode, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.errors import Again, HostUnavailable, NotFinished, Pop2imapError
 from pop2imap.job import Job
 from pop2imap.journal import Entry, Journal
 from pop2imap.journal.store import open_journal
@@ -42,16 +43,24 @@ TRIES = 5
 LONGEST_HINT = 60.0
 """Seconds. A server that asks for a longer pause ends the run, which says when to come back."""
 
+NAP = 0.2
+"""Seconds of a wait after which a stop is noticed."""
+
 Now = Callable[[], datetime]
 
 
 def migrate(
-    job: Job, progress: Progress, stop: threading.Event, *, now: Now = lambda: datetime.now(UTC)
+    job: Job,
+    progress: Progress,
+    stop: threading.Event,
+    *,
+    now: Now = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Do the job, or with ``dry_run`` say what it would do. What ended it early is in the report, too.
 
-    ``stop`` ends it early; a :class:`Stop` also says with which exit code. Raises InternalError alone, when
-    the accounts do not add up.
+    ``stop`` ends it early; a :class:`Stop` also says with which exit code. ``now`` (UTC) and ``sleep`` (seconds)
+    are the clock. Raises InternalError alone, when the accounts do not add up.
     """
     started = now()
     builder = ReportBuilder(
@@ -66,9 +75,17 @@ def migrate(
             plan(job, builder, started, progress, stop)
         else:
             with closing(open_journal(job.options.state_dir, job.target.identity)) as journal:
-                _Run(job, journal, builder, progress, stop, now, started).move()
+                run = _Run(job, journal, builder, progress, stop, now, sleep, started)
+                run.move()
+                report = _report(builder, stop, now)
+                journal.finish_run(report.exit_code, {"moved": report.moved.messages})
+                return report
     except Pop2imapError as error:
         builder.error = error
+    return _report(builder, stop, now)
+
+
+def _report(builder: ReportBuilder, stop: threading.Event, now: Now) -> Report:
     if stop.is_set() and builder.error is None:
         builder.interrupted = stop.exit_code if isinstance(stop, Stop) else Stop.exit_code
     return builder.build(now())
@@ -85,10 +102,11 @@ class _Run:
         progress: Progress,
         stop: threading.Event,
         now: Now,
+        sleep: Callable[[float], None],
         started: datetime,
     ) -> None:
         self.job, self.journal, self.builder = job, journal, builder
-        self.progress, self.stop, self.now, self.started = progress, stop, now, started
+        self.progress, self.stop, self.now, self.sleep, self.started = progress, stop, now, sleep, started
         self.to_do = list(job.sources)
         self.left = job.options.limit
         self.quiet_since = journal.last_alive or started
@@ -96,8 +114,8 @@ class _Run:
         self.fruitless, self.moved = 0, builder.moved
 
     def move(self) -> None:
-        """All of it, with new tries where a connection is lost. Raises what ended it."""
-        exit_code = ExitCode.INTERNAL
+        """All of it, with new tries where a connection is lost. What ended it is the builder's ``error``; raises
+        what is nobody's fault but ours."""
         try:
             Retrying(
                 retry=self._worth_another_try,
@@ -106,14 +124,10 @@ class _Run:
                 sleep=self._wait,
                 reraise=True,
             )(self._attempt)
-            exit_code = ExitCode.OK
         except Pop2imapError as error:
-            exit_code = error.exit_code
-            raise
-        finally:
-            self._folders_at_end()
-            self.job.target.close()
-            self.journal.finish_run(exit_code, {"moved": self.builder.moved.messages})
+            self.builder.error = error
+        self._folders_at_end()
+        self.job.target.close()
 
     def _worth_another_try(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -136,8 +150,12 @@ class _Run:
         return hint if hint is not None else float(2 ** (self.fruitless - 1))
 
     def _wait(self, seconds: float) -> None:
-        if self.stop.wait(seconds):
-            raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
+        # not stop.wait: a signal handler that sets the event while this thread is in there would wait for itself
+        while seconds > 0:
+            self.sleep(min(seconds, NAP))
+            seconds -= NAP
+            if self.stop.is_set():
+                raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
 
     def _attempt(self) -> None:
         target = self.job.target
@@ -206,7 +224,6 @@ class _Run:
         placer = Placer(
             journal=self.journal,
             folders=folders,
-            options=self.job.options,
             rules_digest=self.job.rules_digest,
             ledger=listed.ledger,
             builder=self.builder,
@@ -214,6 +231,8 @@ class _Run:
             progress=self.progress,
             known=known,
             renamed=_Renamed(source.id, listed, self.journal),
+            other_sources=not self.job.options.keep_duplicates
+            and bool(set(self.journal.counts()) - {source.id}),
         )
         items = listed.decider.decide(source.read(todo))
         return Pipeline(items, placer, self.job.target, budgets, self.stop).run()

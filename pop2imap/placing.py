@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pop2imap.config import Options
 from pop2imap.decide import Decided
 from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ServerBusy
 from pop2imap.inventory import Inventory
@@ -116,7 +115,7 @@ class Placer:
     """Places the messages of one listing; used by the account thread alone (see ``pipeline.Placing``).
 
     ``known``: what the journal knows of a key. ``renamed``: the settled key that this new key and digest stand
-    for, if its source renamed it.
+    for, if its source renamed it. ``other_sources``: whether the same octets may have come from another source.
     """
 
     def __init__(
@@ -124,7 +123,6 @@ class Placer:
         *,
         journal: Journal,
         folders: Folders,
-        options: Options,
         rules_digest: str,
         ledger: SourceLedger,
         builder: ReportBuilder,
@@ -132,12 +130,14 @@ class Placer:
         progress: Progress,
         known: Callable[[Key], Entry | None],
         renamed: Callable[[Key, bytes], Key | None],
+        other_sources: bool,
     ) -> None:
-        self._journal, self._folders, self._options = journal, folders, options
+        self._journal, self._folders = journal, folders
         self._rules_digest = rules_digest
         self._ledger, self._builder = ledger, builder
         self._budgets, self._progress = budgets, progress
         self._known, self._renamed = known, renamed
+        self._other_sources = other_sources
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, Copy] = {}  # by placement id
         self._broken: Pop2imapError | None = None
@@ -166,9 +166,7 @@ class Placer:
             self._journal.note([self._record(item, Account.SKIPPED, decision.skip)])
             self._builder.judged(item, skipped=decision.skip)
             self._close(item, Account.SKIPPED)
-        elif not self._options.keep_duplicates and self._journal.elsewhere(
-            message.key, message.octets.digest
-        ):
+        elif self._other_sources and self._journal.elsewhere(message.key, message.octets.digest):
             self._journal.note(
                 [self._record(item, Account.PRESENT, "the same octets came from another source")]
             )

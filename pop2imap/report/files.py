@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pop2imap.errors import LocalIOError, UsageError
+from pop2imap.errors import LocalIOError, Pop2imapError, UsageError
 from pop2imap.model import Account
 from pop2imap.report import SCHEMA_VERSION, Count, FolderReport, Problem, Report, SourceReport
 from pop2imap.report.text import render
@@ -44,7 +44,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "skipped_because": dict(report.skipped_why),
         "remarks": list(report.remarks),
         "problems": [_problem(problem) for problem in report.problems],
-        "error": str(report.error) if report.error else None,
+        "error": Pop2imapError.__str__(report.error) if report.error else None,
         "safe_to_delete_source": not unsafe and not report.dry_run,
         "unsafe_because": list(unsafe),
     }

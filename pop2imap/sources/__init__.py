@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pop2imap.model import Message, Ref, Remark, Unread
 
 ListProgress = Callable[[int, int], None]
-"""Called while listing with (octets or messages done, expected; 0 if unknown)."""
+"""Called while listing with (done, expected; 0 if unknown), in the unit of ``Source.lists_by``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ class Source(Protocol):
     ``mbox:/home/alice/mail/inbox``."""
 
     kind: str
+    lists_by: Literal["octets", "messages"]
+    """What ``list`` counts when it reports its progress."""
+
     folder: str
     """Name of the source folder, for rules and templates: ``INBOX``, or the file's name."""
 

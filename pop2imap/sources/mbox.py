@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn, overload
+from typing import Literal, NoReturn, overload
 
 from pop2imap.endpoints import not_an_mbox
 from pop2imap.errors import SourceDataError
@@ -130,6 +130,7 @@ class MboxSource:
     """
 
     kind = "mbox"
+    lists_by: Literal["octets", "messages"] = "octets"
 
     def __init__(
         self,

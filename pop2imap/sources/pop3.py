@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pop2imap import net
 from pop2imap.credentials import Secret
@@ -46,6 +47,7 @@ class Pop3Source:
     """
 
     kind = "pop3"
+    lists_by: Literal["octets", "messages"] = "messages"
     folder = "INBOX"
 
     def __init__(

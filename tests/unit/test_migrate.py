@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pop2imap.config import Mark, Options
 from pop2imap.credentials import Secret
 from pop2imap.errors import AuthenticationFailed, ExitCode, HostUnavailable, NotFinished, ServerBusy
 from pop2imap.job import Job
+from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
 from pop2imap.model import Account, Upload
 from pop2imap.pipeline import Stop
@@ -54,6 +56,7 @@ class Bench:
     options: Options = field(default_factory=Options)
     waits: list[float] = field(default_factory=list)
     pop3: Pop3Server | None = None
+    mend: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.options = replace(self.options, state_dir=self.path / "state", fence=0.0, mark=Mark("unseen"))
@@ -79,22 +82,15 @@ class Bench:
             replace(self.options, **options),  # type: ignore[arg-type]
             dry_run,
         )
-        return migrate(job, Silent(), stop or NoWait(self.waits), now=lambda: NOW)
+        return migrate(job, Silent(), stop or Stop(), now=lambda: NOW, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        """Waits take no time, and are written down; whoever waits may find things mended."""
+        self.waits.append(seconds)
+        self.mend()
 
     def held(self, folder: str = "INBOX") -> Counter[bytes]:
         return Counter(self.server.octets_in(folder))
-
-
-class NoWait(Stop):
-    """Waits that take no time, and are written down."""
-
-    def __init__(self, waits: list[float]) -> None:
-        super().__init__()
-        self._waits = waits
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._waits.append(timeout or 0)
-        return self.is_set()
 
 
 @pytest.fixture
@@ -294,7 +290,7 @@ def test_a_target_that_never_answers_ends_the_run_after_some_tries(bench: Bench)
     bench.server.fate = lambda upload: Fate.LOST
     report = bench.run(bench.mbox(mail(1)))
     assert (counts(report), report.exit_code) == ({"pending": 1}, ExitCode.NOT_FINISHED)
-    assert [wait for wait in bench.waits if wait] == [1.0, 2.0, 4.0, 8.0]
+    assert sum(bench.waits) == pytest.approx(1 + 2 + 4 + 8)
     bench.server.fate = lambda upload: Fate.STORED
     assert counts(bench.run(bench.mbox(mail(1)))) == {"stored": 1}
     assert bench.held() == Counter([mail(1)])
@@ -304,12 +300,8 @@ def test_a_maildrop_that_breaks_off_is_opened_again(bench: Bench) -> None:
     source = bench.drop(*[mail(number) for number in range(1, 8)])
     bench.maildrop.cut = {"RETR 4": 30}
 
-    class Mend(NoWait):
-        def wait(self, timeout: float | None = None) -> bool:
-            bench.maildrop.cut = {}
-            return super().wait(timeout)
-
-    report = bench.run(source, stop=Mend(bench.waits))
+    bench.mend = lambda: bench.maildrop.cut.clear()
+    report = bench.run(source)
     assert (counts(report), report.exit_code) == ({"stored": 7}, ExitCode.OK)
     assert bench.held() == Counter(bench.maildrop.mail)
     assert dict(report.rules) == {}
@@ -397,14 +389,34 @@ def test_a_server_that_asks_for_a_short_pause_gets_it(bench: Bench) -> None:
     bench.maildrop.capabilities = (*(bench.maildrop.capabilities or ()), "LOGIN-DELAY 7")
     bench.maildrop.answers = {"PASS": b"-ERR [LOGIN-DELAY] too soon\r\n"}
 
-    class LetIn(NoWait):
-        def wait(self, timeout: float | None = None) -> bool:
-            bench.maildrop.answers = {}
-            return super().wait(timeout)
-
-    report = bench.run(source, stop=LetIn(bench.waits))
+    bench.mend = lambda: bench.maildrop.answers.clear()
+    report = bench.run(source)
     assert counts(report) == {"stored": 1}
-    assert 7.0 in bench.waits
+    assert sum(bench.waits) == pytest.approx(7)
+
+
+def test_a_stop_while_waiting_ends_the_run(bench: Bench) -> None:
+    stop = Stop()
+    bench.server.fate = lambda upload: Fate.LOST
+    bench.mend = stop.set
+    report = bench.run(bench.mbox(mail(1)), stop=stop)
+    assert (counts(report), report.exit_code) == ({"pending": 1}, ExitCode.NOT_FINISHED)
+    assert len(bench.waits) == 1
+
+
+def test_the_journal_remembers_how_each_run_ended(bench: Bench) -> None:
+    bench.run(bench.mbox(mail(1), mail(2)), limit=1)
+    bench.server.refuse.add(sha256(mail(2)).digest())
+    bench.run(bench.mbox(mail(1), mail(2)))
+    history = read_history(bench.options.state_dir, MemoryTarget(bench.server).identity)
+    assert history is not None
+    try:
+        assert [run.exit_code for run in history.status().runs] == [
+            ExitCode.INCOMPLETE,
+            ExitCode.NOT_FINISHED,
+        ]
+    finally:
+        history.close()
 
 
 def test_a_stop_before_the_start_moves_nothing(bench: Bench) -> None:
