@@ -129,3 +129,48 @@ class _Shelf:
         if start < len(self._uids):
             self._next[start] = at
         return self._uids[at] if at < len(self._uids) else None
+
+
+def without_partner(
+    claims: Sequence[Placement], candidates: Sequence[Found], digests: Mapping[int, bytes]
+) -> list[Placement]:
+    """The claims that ``match`` leaves alone."""
+    pairs = match(claims, candidates, digests)
+    return [claim for claim in claims if claim.id not in pairs]
+
+
+class Gaps:
+    """Which UIDs that were given are neither there nor owned: something was taken out."""
+
+    def __init__(self, claims: Iterable[Placement], known: Iterable[int], uidnext: int) -> None:
+        self._known = sorted(known)
+        self._end = max(uidnext, self._known[-1] + 1 if self._known else 1)
+        self._lowest: dict[bytes, int] = {}
+        for claim in claims:
+            lowest = self._lowest.get(claim.match_digest, claim.lower_bound)
+            self._lowest[claim.match_digest] = min(lowest, claim.lower_bound)
+
+    def beside(self, match_digest: bytes) -> bool:
+        """Whether a copy of these octets may have been taken out: from the lowest L of its claims up. A claim that
+        is stored counts, too: had its copy been taken out, it would have been given another's."""
+        lowest = max(self._lowest[match_digest], 1)
+        there = len(self._known) - bisect_left(self._known, lowest)
+        return there < self._end - lowest
+
+
+def same_size(size: int, sizes: Sequence[int]) -> bool:
+    """Whether a message of this size is one of these (ascending) sizes."""
+    at = bisect_left(sizes, size)
+    return at < len(sizes) and sizes[at] == size
+
+
+def size_in_reach(size: int, sizes: Sequence[int]) -> bool:
+    """Whether a message of this size may have been one of these (ascending) sizes: rewritten line ends at most
+    double a message, or halve it, and one at its end may come or go."""
+    at = bisect_left(sizes, (size - 2) / 2)
+    return at < len(sizes) and sizes[at] <= 2 * size + 4
+
+
+def any_size(size: int, sizes: Sequence[int]) -> bool:
+    """Servers state wrong sizes, too: size puts in order, and never excludes."""
+    return True

@@ -36,15 +36,14 @@ anything from one that arrives later: late copies have UIDs above every L, so an
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pop2imap.errors import Again, FolderError, ProtocolError
 from pop2imap.journal import Held, Journal, Moved, Placement
-from pop2imap.matching import date_of, match
+from pop2imap.matching import Gaps, any_size, date_of, match, same_size, size_in_reach, without_partner
 from pop2imap.model import Found, Mailbox, Outcome, Refused, Stored
 from pop2imap.target import Target
 from pop2imap.text import printable
@@ -184,7 +183,7 @@ class _Search:
         self._journal, self._target, self._name, self._folders = journal, target, name, folders
         self._stored = self._ready = self._held = 0
         self._trouble: FolderError | None = None
-        self._gaps: _Gaps | None = None  # None: the mailbox is gone
+        self._gaps: Gaps | None = None  # None: the mailbox is gone
         self.unmatched: list[Placement] = []
 
     @property
@@ -206,9 +205,7 @@ class _Search:
         try:
             for _ in range(STEADY):
                 mailbox = self._locate()
-                if mailbox is None:
-                    return
-                if self._look_into(mailbox):
+                if mailbox is None or self._look_into(mailbox):
                     return
         except FolderError as error:
             self._trouble = error
@@ -234,25 +231,33 @@ class _Search:
         return None
 
     def _look_into(self, mailbox: Mailbox) -> bool:
-        """Returns False if the mailbox was renumbered meanwhile."""
+        """Returns False if the mailbox was renumbered or taken away meanwhile."""
         journal, uidvalidity = self._journal, mailbox.uidvalidity
         if journal.last_uidvalidity(self._name) != uidvalidity:
             journal.renumbered(self._name, uidvalidity)
         intents = journal.intents(self._name)
         claims = journal.claims(self._name, {intent.match_digest for intent in intents})
         lowest = max(min(claim.lower_bound for claim in claims), 1)
-        found = [one for one in self._target.survey(mailbox, lowest) if one.uid >= lowest]
         owned = journal.owned(self._name, uidvalidity)
-        candidates = [one for one in found if one.uid not in owned]
-        pairs = match(claims, candidates, self._read(mailbox, claims, candidates))
-        after = self._target.locate(mailbox.folder)
-        if after is None or (after.name, after.uidvalidity) != (mailbox.name, uidvalidity):
+        try:
+            found = [one for one in self._target.survey(mailbox, lowest) if one.uid >= lowest]
+            candidates = [one for one in found if one.uid not in owned]
+            pairs = match(claims, candidates, self._read(mailbox, claims, candidates))
+        except FolderError:
+            if self._is_the_same(mailbox):
+                raise
+            return False
+        if not self._is_the_same(mailbox):
             return False
         journal.settle(((number, Stored(uidvalidity, uid)) for number, uid in pairs.items()), durable=True)
         self._stored += sum(intent.id in pairs for intent in intents)
         self.unmatched = [intent for intent in intents if intent.id not in pairs]
-        self._gaps = _Gaps(claims, {one.uid for one in found} | owned, mailbox.uidnext)
+        self._gaps = Gaps(claims, {one.uid for one in found} | owned, mailbox.uidnext)
         return True
+
+    def _is_the_same(self, mailbox: Mailbox) -> bool:
+        now = self._target.locate(mailbox.folder)
+        return now is not None and (now.name, now.uidvalidity) == (mailbox.name, mailbox.uidvalidity)
 
     def _read(
         self, mailbox: Mailbox, claims: Sequence[Placement], candidates: Sequence[Found]
@@ -260,8 +265,8 @@ class _Search:
         """Match digests of the candidates, likely sizes first, until every claim has a partner."""
         digests: dict[int, bytes] = {}
         unread = {one.uid: one for one in reversed(candidates)}  # what was on the way came last
-        for likely in (_same_size, _size_in_reach, _any_size):
-            left = _without_partner(claims, candidates, digests)
+        for likely in (same_size, size_in_reach, any_size):
+            left = without_partner(claims, candidates, digests)
             sizes = sorted({claim.size for claim in left})
             uids = [uid for uid, one in unread.items() if likely(one.size, sizes)]
             for some in _in_parts(uids):
@@ -271,7 +276,7 @@ class _Search:
                     del unread[uid]
                 read = self._target.digests(mailbox, sorted(some))
                 digests.update({uid: matched for uid, (_, matched) in read.items()})
-                left = _without_partner(claims, candidates, digests)
+                left = without_partner(claims, candidates, digests)
         return digests
 
     def conclude(self) -> None:
@@ -340,7 +345,7 @@ class _Search:
         candidates = {
             one.uid: one
             for one in self._target.survey(mailbox, 1)
-            if one.uid not in owned and date_of(one) in dates and _size_in_reach(one.size, sizes)
+            if one.uid not in owned and date_of(one) in dates and size_in_reach(one.size, sizes)
         }
         uids = sorted(candidates)[-MOST_ELSEWHERE:]
         digests = self._target.digests(mailbox, uids) if uids else {}
@@ -352,48 +357,6 @@ class _Search:
             for claim in claims
             if claim.id in pairs and date_of(candidates[pairs[claim.id]]) == date_of(claim)
         }
-
-
-class _Gaps:
-    """Which UIDs that were given are neither there nor owned: something was taken out."""
-
-    def __init__(self, claims: Iterable[Placement], known: Iterable[int], uidnext: int) -> None:
-        self._known = sorted(known)
-        self._end = max(uidnext, self._known[-1] + 1 if self._known else 1)
-        self._lowest: dict[bytes, int] = {}
-        for claim in claims:
-            lowest = self._lowest.get(claim.match_digest, claim.lower_bound)
-            self._lowest[claim.match_digest] = min(lowest, claim.lower_bound)
-
-    def beside(self, match_digest: bytes) -> bool:
-        """Whether a copy of these octets may have been taken out: from the lowest L of its claims up. A claim that
-        is stored counts, too: had its copy been taken out, it would have been given another's."""
-        lowest = max(self._lowest[match_digest], 1)
-        there = len(self._known) - bisect_left(self._known, lowest)
-        return there < self._end - lowest
-
-
-def _without_partner(
-    claims: Sequence[Placement], candidates: Sequence[Found], digests: Mapping[int, bytes]
-) -> list[Placement]:
-    pairs = match(claims, candidates, digests)
-    return [claim for claim in claims if claim.id not in pairs]
-
-
-def _same_size(size: int, sizes: Sequence[int]) -> bool:
-    at = bisect_left(sizes, size)
-    return at < len(sizes) and sizes[at] == size
-
-
-def _size_in_reach(size: int, sizes: Sequence[int]) -> bool:
-    """Rewritten line ends at most double a message, or halve it, and one at its end may come or go."""
-    at = bisect_left(sizes, (size - 2) / 2)
-    return at < len(sizes) and sizes[at] <= 2 * size + 4
-
-
-def _any_size(size: int, sizes: Sequence[int]) -> bool:
-    """Servers state wrong sizes, too: size puts in order, and never excludes."""
-    return True
 
 
 def _in_parts(uids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -4,8 +4,8 @@ Each public method that writes is one transaction. Which of them wait for the di
 :mod:`pop2imap.journal.sqlite` for how. Accounts of messages are never counted up and down: they are worked out
 anew from the placements of the message whenever one of these changed.
 
-This file is long because the transactions belong together: each keeps the same few truths (one owner of a UID, a
-claim where the UID is not known, no second intent), and they are easier to see side by side.
+This file stays whole because the transactions belong together: each keeps the same few truths (one owner of a UID,
+a claim where the UID is not known, no second intent), and they are easier to check side by side.
 """
 
 from __future__ import annotations
@@ -173,6 +173,10 @@ _SET_ACCOUNT = (
     .where(messages.c.id == bindparam("_id"))
     .values(account=bindparam("account"), reason=bindparam("reason"), subject=bindparam("subject"))
 )
+
+
+_Owner = tuple[int, int, int | None]
+"""Mailbox, UIDVALIDITY and UID."""
 
 
 class _Remembered(NamedTuple):
@@ -465,53 +469,55 @@ class SqlJournal(Reader):
                 raise InternalError(f"placement {number} had its outcome before")
             if row.state != INTENDED and not isinstance(outcome, Stored):
                 raise InternalError(f"placement {number} is {row.state}, and cannot become {outcome}")
-            change = {
-                "_id": number,
-                "state": STORED if row.state == INTENDED else row.state,
-                "claim": False,
-                "uid": None,
-                "mailbox": row.mailbox,
-                "uidvalidity": row.uidvalidity,
-            }
-            match outcome:
-                case Stored(uidvalidity=uidvalidity, uid=uid):
-                    owner = (row.mailbox, uidvalidity, uid)
-                    believed = (
-                        uid is not None
-                        and uidvalidity == row.uidvalidity
-                        and uid >= row.lower_bound
-                        and owner not in taken
-                    )
-                    if believed:
-                        taken.add(owner)
-                    change.update(uid=uid if believed else None, claim=not believed)
-                case Moved(mailbox=mailbox, uidvalidity=uidvalidity, uid=uid):
-                    elsewhere = self._numbered(connection, mailboxes, mailbox)
-                    self._under(connection, elsewhere, uidvalidity)
-                    change.update(mailbox=elsewhere, uidvalidity=uidvalidity, uid=uid)
-                case Refused(again=Again.NEVER, reason=reason):
-                    change.update(state=REFUSED)
-                    reasons[row.message] = reason
-                case Refused(reason=reason):
-                    ready.append(number)
-                    reasons[row.message] = reason
-                    continue
-                case Held(reason=reason):
-                    change.update(state=HELD)
-                    reasons[row.message] = reason
-            updates.append(change)
+            if isinstance(outcome, Refused | Held):
+                reasons[row.message] = outcome.reason
+            if isinstance(outcome, Refused) and outcome.again is not Again.NEVER:
+                ready.append(number)
+            else:
+                updates.append(self._change(connection, row, outcome, taken))
         if updates:
             connection.execute(_UPDATE_PLACEMENT, updates)
         for some in chunked(ready):
             connection.execute(_DELETE_PLACEMENTS, {"ids": some})
         self._account(connection, {row.message for row in rows.values()}, reasons)
 
+    def _change(
+        self, connection: Connection, row: FoundRow, outcome: Outcome | Held | Moved, taken: set[_Owner]
+    ) -> dict[str, Any]:
+        """What becomes of the row of a placement. Adds to ``taken`` the UID it gets."""
+        change = {
+            "_id": row.id,
+            "state": STORED if row.state == INTENDED else row.state,
+            "claim": False,
+            "uid": None,
+            "mailbox": row.mailbox,
+            "uidvalidity": row.uidvalidity,
+        }
+        match outcome:
+            case Stored(uidvalidity=uidvalidity, uid=uid):
+                owner = (row.mailbox, uidvalidity, uid)
+                same = uidvalidity == row.uidvalidity
+                if uid is not None and same and uid >= row.lower_bound and owner not in taken:
+                    taken.add(owner)
+                    change.update(uid=uid)
+                else:
+                    change.update(claim=True)
+            case Moved(mailbox=mailbox, uidvalidity=uidvalidity, uid=uid):
+                elsewhere = self._numbered(connection, mailboxes, mailbox)
+                self._under(connection, elsewhere, uidvalidity)
+                change.update(mailbox=elsewhere, uidvalidity=uidvalidity, uid=uid)
+            case Refused():
+                change.update(state=REFUSED)
+            case Held():
+                change.update(state=HELD)
+        return change
+
     def _taken(
         self,
         connection: Connection,
         rows: Mapping[int, FoundRow],
         outcomes: Mapping[int, Outcome | Held | Moved],
-    ) -> set[tuple[int, int, int | None]]:
+    ) -> set[_Owner]:
         """Those of the UIDs in these outcomes that other placements own."""
         asked: dict[tuple[int, int], set[int]] = defaultdict(set)
         for number, row in rows.items():

@@ -276,7 +276,10 @@ class MemoryTarget:
         self._step(step, mailbox.name)
         if mailbox.name not in self.server.mailboxes:
             raise FolderError("it is no longer there", where=mailbox.folder)
-        return self.server.mailboxes[mailbox.name]
+        box = self.server.mailboxes[mailbox.name]
+        if box.uidvalidity != mailbox.uidvalidity:
+            raise FolderError("it has been replaced", where=mailbox.folder)
+        return box
 
     def _mailbox(self, step: str, folder: str, *, create: bool) -> Mailbox | None:
         server, name = self.server, self.server.name_of(folder)
