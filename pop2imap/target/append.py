@@ -26,7 +26,7 @@ import itertools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from pop2imap.errors import InternalError, ProtocolError
@@ -83,8 +83,11 @@ def fault(upload: Upload) -> str:
 
 
 def date_time(date: datetime) -> bytes:
-    """An aware date as RFC 3501 9 ``date-time``, quotes included, in UTC."""
-    utc = date.astimezone(UTC)
+    """An aware date as RFC 3501 9 ``date-time``, quotes included, in UTC.
+
+    The epoch itself is written as one second later: QUIRK(Cyrus, Courier) would store it as "now".
+    """
+    utc = max(date.astimezone(UTC), EARLIEST + timedelta(seconds=1))
     return f'"{utc.day:02}-{_MONTHS[utc.month - 1]}-{utc.year:04} {utc:%H:%M:%S} +0000"'.encode("ascii")
 
 

@@ -25,6 +25,8 @@ _FORBIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 """Format characters that some scripts and emoji need."""
 
+_HARMFUL = frozenset('.%*"\\~#!?|<>:;$`^{}[]')
+
 _UNUSABLE = frozenset({"\\noselect", "\\nonexistent"})
 
 WELL_KNOWN: dict[str, tuple[str, ...]] = {
@@ -168,15 +170,17 @@ class Names:
         levels = [start + self.delimiter.join(parts[: count + 1]) for count in range(len(parts))]
         return [level for level in levels if not is_inbox(level)]
 
-    def without_dots(self, name: str) -> str:
-        """``name`` with ``_`` for each dot that is no delimiter.
+    def harmless(self, name: str) -> str:
+        """``name`` with ``_`` for whatever a server may refuse in a name, for when it did.
 
-        QUIRK(Dovecot): with Maildir++ on disk a dot in a name is refused, whatever the delimiter.
+        QUIRK(Dovecot): with Maildir++ on disk a dot is refused, whatever the delimiter. QUIRK(Cyrus): so are
+        ``% * "`` and others.
         """
-        if self.delimiter == ".":
-            return name
         start = self.prefix if name.startswith(self.prefix) else ""
-        return start + name.removeprefix(start).replace(".", "_")
+        return start + "".join(
+            "_" if character in _HARMFUL and character != self.delimiter else character
+            for character in name.removeprefix(start)
+        )
 
     def _of_use(self, use: str) -> str:
         known = _USES.get(use.lower())

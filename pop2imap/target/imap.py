@@ -113,7 +113,7 @@ class ImapTarget:
     def locate(self, folder: str) -> Mailbox | None:
         self._look()
         name = self._names.spelled(folder)
-        there = self._names.find(name) or self._names.find(self._names.without_dots(name))
+        there = self._names.find(name) or self._names.find(self._names.harmless(name))
         return self._mailbox(folder, there, read_only=True) if there else None
 
     def prepare(self, folder: str) -> Mailbox:
@@ -129,7 +129,7 @@ class ImapTarget:
     def _make(self, folder: str, name: str) -> tuple[str, bool]:
         """Create what is missing. Returns the server's spelling, and whether it is new."""
         use, refusal = self._names.use_of(folder), ""
-        for spelling in dict.fromkeys((name, self._names.without_dots(name))):
+        for spelling in dict.fromkeys((name, self._names.harmless(name))):
             if there := self._names.find(spelling):
                 return there, False
             refusal = self._create_levels(spelling, use)

@@ -280,6 +280,10 @@ class TargetContract:
 
     def test_old_dates_stay(self, target: Target) -> None:
         mailbox = target.prepare("INBOX")
-        dates = [datetime(1970, 1, 1, tzinfo=UTC), datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC), DATE]
+        dates = [
+            datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
+            datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC),
+            DATE,
+        ]
         uids(target.append(mailbox, [upload(PLAIN, date=date) for date in dates]))
         assert [one.date for one in target.survey(mailbox, 1)] == dates

@@ -357,6 +357,10 @@ def test_dates_are_written_in_utc_whatever_their_zone() -> None:
     assert date_time(datetime(2003, 1, 1, 0, 0, 0, 999_999, tzinfo=zone)) == b'"31-Dec-2002 18:29:32 +0000"'
 
 
+def test_the_epoch_is_written_as_a_second_later() -> None:
+    assert date_time(datetime(1970, 1, 1, tzinfo=UTC)) == b'"01-Jan-1970 00:00:01 +0000"'
+
+
 def test_literals_wait_as_the_server_wants() -> None:
     assert non_synchronising({"LITERAL+"}) == LITERAL_PLUS
     assert non_synchronising({"LITERAL+", "LITERAL-"}, exchange=True) == LITERAL_PLUS_EXCHANGE

@@ -177,10 +177,13 @@ def test_levels_come_topmost_first_and_without_inbox(names: Names, name: str, le
     assert names.levels(name) == levels
 
 
-def test_dots_are_replaced_only_where_they_are_no_delimiter() -> None:
-    assert SLASH.without_dots("Lists/a.b") == "Lists/a_b"
-    assert DOT.without_dots("Lists.a_b") == "Lists.a_b"
-    assert Names("~me.x/", "/", []).without_dots("~me.x/a.b") == "~me.x/a_b"
+def test_what_a_server_may_refuse_is_replaced_but_for_its_delimiter_and_prefix() -> None:
+    assert SLASH.harmless("Lists/a.b") == "Lists/a_b"
+    assert SLASH.harmless('100%/"x"*') == "100_/_x__"
+    assert DOT.harmless("Lists.a_b") == "Lists.a_b"
+    assert DOT.harmless("Lists.100%") == "Lists.100_"
+    assert Names("~me.x/", "/", []).harmless("~me.x/a.b") == "~me.x/a_b"
+    assert SLASH.harmless("Grüße & Küsse/a-b (c)") == "Grüße & Küsse/a-b (c)"
 
 
 def test_a_prefix_that_nobody_tells_is_seen_from_the_folders() -> None:
