@@ -39,7 +39,8 @@ def record(of: Key | str, account: Account = Account.PENDING, **more: object) ->
         digest=b"d" * 32,
         date=WHEN,
         date_from=DateFrom.RECEIVED,
-        why="rule 'Lists'",
+        why="rule 'Lists': to bob@example.com",
+        rules=("Lists",),
         rules_digest="rules-1",
     )
     return replace(whole, **more)  # type: ignore[arg-type]
