@@ -59,11 +59,11 @@ class Entry:
 class Record:
     """What is to be remembered of one message, whatever becomes of it.
 
-    ``subject`` and ``why``, which quote the message, are for those that a report must name: the journal keeps them
-    while the message is pending, refused, held, unreadable or gone, and drops them with any other account;
-    ``reason`` likewise goes when the message is stored or present by its placements. ``rules``, the names of the
-    rules that matched, are kept for good. ``rules_digest`` names the rules (and options) that decided. ``copies``
-    is the number of placements decided, one for each *mailbox*.
+    ``subject`` is for the messages that a report must name: the journal keeps it while the message is pending,
+    refused, held or unreadable, and drops it with any other account; ``reason`` likewise goes when the message
+    is stored or present by its placements. ``why`` is kept for good, so it holds the names of rules and
+    no word of the message. ``rules_digest`` names the rules (and options) that decided. ``copies`` is the number
+    of placements decided, one for each *mailbox*.
     """
 
     key: Key
@@ -74,7 +74,6 @@ class Record:
     date_from: DateFrom | None = None
     reason: str = ""
     why: str = ""
-    rules: tuple[str, ...] = ()
     rules_digest: str = ""
     subject: str = ""
     copies: int = 1

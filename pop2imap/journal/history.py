@@ -113,7 +113,7 @@ class TracedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """Everything known of one message. ``subject`` is there, like ``why``, only for messages that are not settled."""
+    """Everything known of one message. ``subject`` is there only for messages that are problems."""
 
     key: Key
     account: Account
@@ -124,7 +124,6 @@ class Traced:
     reason: str
     why: str
     subject: str
-    rules: tuple[str, ...]
     rules_digest: str
     wanted: int
     copies: tuple[TracedCopy, ...]
@@ -140,8 +139,6 @@ class Traced:
             origin = f" ({self.date_from.value})" if self.date_from else ""
             facts.append(f"dated {self.date:%Y-%m-%d %H:%M:%S} UTC{origin}")
         facts.append(f"{self.size} octets" + (f", SHA-256 {self.digest.hex()}" if self.digest else ""))
-        if self.rules:
-            facts.append(f"rules that matched: {printable(', '.join(self.rules), 400)}")
         if self.why:
             facts.append(f"why: {printable(self.why, 1000)}")
         facts += [copy.line() for copy in self.copies]
@@ -152,17 +149,17 @@ class Traced:
 
 _RUNS = select(runs).order_by(runs.c.id.desc()).limit(LAST_RUNS)
 _IN_DOUBT = select(func.count()).where(claimed, placements.c.state == INTENDED)
-_rules, _rules_digest = texts.alias(), texts.alias()
+_why, _rules = texts.alias(), texts.alias()
 _TRACED = (
     select(
         messages,
         sources.c.name.label("source_name"),
+        _why.c.name.label("why_text"),
         _rules.c.name.label("rules_text"),
-        _rules_digest.c.name.label("rules_digest_text"),
     )
     .join_from(messages, sources, messages.c.source == sources.c.id)
+    .join(_why, messages.c.why == _why.c.id, isouter=True)
     .join(_rules, messages.c.rules == _rules.c.id, isouter=True)
-    .join(_rules_digest, messages.c.rules_digest == _rules_digest.c.id, isouter=True)
     .order_by(sources.c.name, messages.c.id)
     .limit(MOST_TRACED)
 )
@@ -334,10 +331,9 @@ class History(Reader):
             date=row.date,
             date_from=DateFrom[row.date_from] if row.date_from else None,
             reason=row.reason,
-            why=row.why,
+            why=row.why_text or "",
             subject=row.subject,
-            rules=tuple(json.loads(row.rules_text or "[]")),
-            rules_digest=row.rules_digest_text or "",
+            rules_digest=row.rules_text or "",
             wanted=row.copies,
             copies=tuple(
                 TracedCopy(

@@ -90,7 +90,7 @@ _ENTRIES = (
         messages.c.subject,
         texts.c.name.label("rules_digest"),
     )
-    .join_from(messages, texts, messages.c.rules_digest == texts.c.id, isouter=True)
+    .join_from(messages, texts, messages.c.rules == texts.c.id, isouter=True)
     .where(
         messages.c.source == bindparam("source"),
         messages.c.name.in_(_some("names")),

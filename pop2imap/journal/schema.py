@@ -103,7 +103,7 @@ sources = _names("sources")  # the ids of sources
 folders = _names("folders")  # folder names as people write them
 mailboxes = _names("mailboxes")  # the server's names of them
 mailboxes.append_column(Column("uidvalidity", BigInteger))  # under which it was used last
-texts = _names("texts")  # what many messages share: digests of rules, names of rules
+texts = _names("texts")  # what many messages share: why, and the digests of rules
 
 runs = Table(
     "runs",
@@ -130,10 +130,9 @@ messages = Table(
     Column("date", Seconds),
     Column("date_from", Text),  # a name of model.DateFrom
     Column("copies", SmallInteger, nullable=False),
-    Column("rules_digest", ForeignKey(texts.c.id)),
-    Column("rules", ForeignKey(texts.c.id)),  # that matched: a JSON list of names
+    Column("why", ForeignKey(texts.c.id)),
+    Column("rules", ForeignKey(texts.c.id)),
     Column("reason", Text, nullable=False),
-    Column("why", Text, nullable=False),  # these two quote the message: kept for problems alone
     Column("subject", Text, nullable=False),
     Column("run", ForeignKey(runs.c.id), nullable=False),  # that wrote this last
     UniqueConstraint("source", "name", "nth"),

@@ -54,7 +54,7 @@ __all__ = ["SqlJournal", "directory", "open_journal"]
 Now = Callable[[], datetime]
 
 NAMED = frozenset({Account.PENDING, *PROBLEMS})
-"""Accounts whose messages a report may have to name, so that their subject and the like are kept."""
+"""Accounts whose messages a report may have to name, so that their subject is kept."""
 
 MOST_TEXT = 1000
 """Characters of a reason, a subject or a why that are kept."""
@@ -124,9 +124,7 @@ def _begin_run(connection: Connection, options_digest: str, moment: datetime) ->
         return int(connection.scalars(insert(runs).returning(runs.c.id), row).one())
 
 
-_MESSAGES = select(
-    messages.c.id, messages.c.source, messages.c.name, messages.c.nth, messages.c.rules_digest
-).where(
+_MESSAGES = select(messages.c.id, messages.c.source, messages.c.name, messages.c.nth, messages.c.rules).where(
     messages.c.source == bindparam("source"),
     messages.c.name.in_(bindparam("names", expanding=True)),
     messages.c.nth.between(bindparam("first"), bindparam("last")),
@@ -166,26 +164,14 @@ _UPDATE_PLACEMENT = (
     )
 )
 _STATES = (
-    select(
-        messages.c.id,
-        messages.c.copies,
-        messages.c.reason,
-        messages.c.why,
-        messages.c.subject,
-        placements.c.state,
-    )
+    select(messages.c.id, messages.c.copies, messages.c.reason, messages.c.subject, placements.c.state)
     .join_from(messages, placements, placements.c.message == messages.c.id, isouter=True)
     .where(messages.c.id.in_(bindparam("ids", expanding=True)))
 )
 _SET_ACCOUNT = (
     update(messages)
     .where(messages.c.id == bindparam("_id"))
-    .values(
-        account=bindparam("account"),
-        reason=bindparam("reason"),
-        why=bindparam("why"),
-        subject=bindparam("subject"),
-    )
+    .values(account=bindparam("account"), reason=bindparam("reason"), subject=bindparam("subject"))
 )
 
 
@@ -272,9 +258,7 @@ class SqlJournal(Reader):
         if known:
             connection.execute(_UPDATE_MESSAGES, [{"_id": old.id, **rows[key]} for key, old in known.items()])
             decided_anew = [
-                old.id
-                for key, old in known.items()
-                if rows[key]["rules_digest"] not in {None, old.rules_digest}
+                old.id for key, old in known.items() if rows[key]["rules"] not in {None, old.rules}
             ]
             for some in chunked(decided_anew):
                 connection.execute(
@@ -317,18 +301,15 @@ class SqlJournal(Reader):
             "date": record.date,
             "date_from": record.date_from.name if record.date_from else None,
             "copies": record.copies,
-            "rules_digest": self._text(connection, record.rules_digest),
-            "rules": self._text(
-                connection, json.dumps(record.rules, ensure_ascii=False) if record.rules else ""
-            ),
+            "why": self._text(connection, record.why),
+            "rules": self._text(connection, record.rules_digest),
             "reason": record.reason[:MOST_TEXT],
-            "why": record.why[:MOST_TEXT] if account in NAMED else "",
             "subject": record.subject[:MOST_TEXT] if account in NAMED else "",
             "run": self._run,
         }
 
     def _text(self, connection: Connection, text: str) -> int | None:
-        return self._numbered(connection, texts, text) if text else None
+        return self._numbered(connection, texts, text[:MOST_TEXT]) if text else None
 
     def _next_ids(self, table: Table, count: int) -> range:
         """So many ids that this run has not used, ascending. There is one writer, so it can count by itself."""
@@ -560,19 +541,23 @@ class SqlJournal(Reader):
                 rows[row.id].append(row)
         updates = []
         for message, its_rows in rows.items():
-            _, copies, reason, why, subject, _ = its_rows[0]
+            copies, reason, subject, _ = its_rows[0][1:]
             account = account_of([row.state for row in its_rows if row.state], copies)
-            words = {"reason": reasons.get(message, reason)[:MOST_TEXT], "why": why, "subject": subject}
-            if account not in NAMED:
-                words = dict.fromkeys(words, "")
-            updates.append({"_id": message, "account": account.value, **words})
+            updates.append(
+                {
+                    "_id": message,
+                    "account": account.value,
+                    "reason": reasons.get(message, reason)[:MOST_TEXT] if account in NAMED else "",
+                    "subject": subject if account in NAMED else "",
+                }
+            )
         if updates:
             connection.execute(_SET_ACCOUNT, updates)
 
     # -- the run
 
     def finish_run(self, exit_code: ExitCode, counts: Mapping[str, int]) -> None:
-        used = select(messages.c.rules).union_all(select(messages.c.rules_digest)).subquery()
+        used = select(messages.c.why).union_all(select(messages.c.rules)).subquery()
         with self._writing(durable=True) as connection:
             connection.execute(
                 update(runs)
@@ -580,7 +565,7 @@ class SqlJournal(Reader):
                 .values(ended=self._now(), exit_code=int(exit_code), counts=json.dumps(dict(counts)))
             )
             connection.execute(
-                delete(texts).where(texts.c.id.not_in(select(used.c.rules).where(used.c.rules.is_not(None))))
+                delete(texts).where(texts.c.id.not_in(select(used.c.why).where(used.c.why.is_not(None))))
             )
         self._numbers.clear()
 

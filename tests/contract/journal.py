@@ -39,8 +39,7 @@ def record(of: Key | str, account: Account = Account.PENDING, **more: object) ->
         digest=b"d" * 32,
         date=WHEN,
         date_from=DateFrom.RECEIVED,
-        why="rule 'Lists': to bob@example.com",
-        rules=("Lists",),
+        why="rule 'Lists'",
         rules_digest="rules-1",
     )
     return replace(whole, **more)  # type: ignore[arg-type]

@@ -211,7 +211,6 @@ def test_a_trace_says_all_there_is_in_words(state: Path) -> None:
         "subject: Hello \\x1b[31m",
         "dated 2021-02-03 04:05:06 UTC (Received)",
         f"100 octets, SHA-256 {(b'd' * 32).hex()}",
-        "rules that matched: Lists",
         "why: rule 'Lists': list-id is x.example.org",
         f"stored in \\Sent (on the server: Sent Items), as UID 12 under UIDVALIDITY 7; flags: \\Seen $List; {run}",
         "refused by Refused; run 1, 2026-01-02 03:04 UTC",
@@ -234,19 +233,6 @@ def test_present_copies_are_traced_too(state: Path) -> None:
         "present in INBOX: found as UID 4 under UIDVALIDITY 7; run 1, 2026-01-02 03:04 UTC",
         "present in Other: the same octets were there already; run 1, 2026-01-02 03:04 UTC",
     )
-
-
-def test_a_settled_message_is_traced_by_its_rules_alone(state: Path) -> None:
-    journal = open_journal(state, ALICE, now=lambda: START)
-    ids = journal.intend([record("a", rules=("Work", "Lists"), subject="Private")], [placement("a")])
-    journal.settle([(ids[0], Stored(7, 12))])
-    journal.close()
-    history = read(state)
-    (found,) = history.trace("a")
-    history.close()
-    assert (found.rules, found.why, found.subject) == (("Work", "Lists"), "", "")
-    assert "rules that matched: Work, Lists" in found.lines()
-    assert not any(line.startswith(("why", "subject")) for line in found.lines())
 
 
 def test_damage_is_told_as_it_is(state: Path) -> None:

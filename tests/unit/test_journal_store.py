@@ -487,11 +487,11 @@ def test_postgresql_understands_the_same_tables_and_questions() -> None:
 # -- what is kept
 
 
-def test_what_a_message_said_is_nowhere_in_the_files_of_a_finished_run(state: Path) -> None:
+def test_a_subject_is_nowhere_in_the_files_of_a_finished_run(state: Path) -> None:
     journal = open_journal(state, ALICE)
     names = [f"message-{n}" for n in range(300)]
     ids = journal.intend(
-        [record(name, subject=f"Very private {name} " * 9, why="for Very private Bob") for name in names],
+        [record(name, subject=f"Very private {name} " * 9) for name in names],
         [placement(name) for name in names],
     )
     assert b"Very private" in database(state).with_name("journal.db-wal").read_bytes()
@@ -504,17 +504,17 @@ def test_what_a_message_said_is_nowhere_in_the_files_of_a_finished_run(state: Pa
     assert not any(b"Very private" in content for content in kept)
 
 
-def test_the_names_of_rules_that_no_message_has_any_more_go_with_the_run(state: Path) -> None:
+def test_a_why_that_no_message_has_any_more_goes_with_the_run(state: Path) -> None:
     journal = open_journal(state, ALICE)
-    journal.note([record("a", rules=("Old",), rules_digest="old")])
-    journal.note([record("a", rules=("New",), rules_digest="new")])
+    journal.note([record("a", why="rule 'Old'", rules_digest="old")])
+    journal.note([record("a", why="rule 'New'", rules_digest="new")])
     journal.finish_run(ExitCode.OK, {})
-    journal.note([record("b", rules=("Newer",), rules_digest="new")])
+    journal.note([record("b", why="rule 'Newer'", rules_digest="new")])
     journal.close()
     with sqlite3.connect(database(state)) as bare:
         kept = {name for (name,) in bare.execute("SELECT name FROM texts")}
     bare.close()
-    assert kept == {'["New"]', '["Newer"]', "new"}
+    assert kept == {"rule 'New'", "rule 'Newer'", "new"}
 
 
 def test_very_long_texts_are_cut(journal: SqlJournal) -> None:
