@@ -79,24 +79,24 @@ def decode_words(text: str) -> str:
     if "=?" not in text:
         return text
     done: list[str] = []
-    run: list[tuple[str, bytes]] = []  # adjacent words: (charset, octets), equal charsets joined
+    run: list[tuple[str, bytearray]] = []  # adjacent words: (charset, octets), equal charsets joined
     at = 0
     for word in _WORD.finditer(text):
         gap = text[at : word.start()]
         at = word.end()
         octets = _unarmoured(word[2], word[3])
         if octets is None or not run or (gap and not gap.isspace()):
-            done += (decode_octets(part, charset) for charset, part in run)
+            done += (decode_octets(bytes(part), charset) for charset, part in run)
             done.append(gap)
             run.clear()
         charset = word[1].lower()
         if octets is None:
             done.append(word[0])
         elif run and run[-1][0] == charset:
-            run[-1] = (charset, run[-1][1] + octets)
+            run[-1][1].extend(octets)
         else:
-            run.append((charset, octets))
-    done += (decode_octets(part, charset) for charset, part in run)
+            run.append((charset, bytearray(octets)))
+    done += (decode_octets(bytes(part), charset) for charset, part in run)
     done.append(text[at:])
     return "".join(done)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -108,6 +109,17 @@ def test_a_regex_searches_anywhere_without_case_and_gives_its_groups() -> None:
 def test_a_regex_looks_at_the_first_four_thousand_characters() -> None:
     assert Regex("x").find(Texts(["a" * REGEX_SEES + "x"])) is None
     assert Regex("x").find(Texts(["a" * (REGEX_SEES - 1) + "x"])) is not None
+
+
+def test_a_megabyte_of_combining_marks_is_folded_in_linear_time() -> None:
+    # put into order at once they take an hour: pytest's time limit is the assertion
+    assert len(fold("a" + "\u0300\u0316" * (1 << 18))) >= 1 << 18
+
+
+@pytest.mark.parametrize("length", [255, 256, 257, 511, 512, 2000])
+def test_long_text_is_composed_as_if_it_were_in_one_piece(length: int) -> None:
+    text = ("E\u0301te\u0301 \u1112\u1161\u11ab " * length)[:length] + "e\u0301"
+    assert fold(text) == unicodedata.normalize("NFC", text.casefold())
 
 
 def test_a_regex_takes_linear_time_on_what_makes_others_explode() -> None:
