@@ -203,7 +203,6 @@ def test_what_other_libraries_log_goes_nowhere(capfd: pytest.CaptureFixture[str]
     stream = logged(io.StringIO(), verbosity=2)
     for name in ("imaplib", "imapclient", "imapclient.imaplib"):
         logging.getLogger(name).debug("literal with a password")
-        assert not logging.getLogger(name).handlers
     assert not logging.getLogger("imapclient.imaplib").isEnabledFor(logging.ERROR)
     assert stream.getvalue() == ""
     assert not set(logging.getLogger().handlers) & set(logging.getLogger("pop2imap").handlers)
