@@ -13,7 +13,8 @@ from pop2imap.errors import LocalIOError
 from pop2imap.octets import OctetsWriter, from_bytes, from_chunks, match_digest
 
 AWKWARD = st.lists(
-    st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n", b"\0", b"\xe9", b"a", b"Subject: x", b" "]), max_size=30
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n", b"\0", b"\xe9", b"a", b"Subject: x", b" "]),
+    max_size=30,
 ).map(b"".join)
 
 
