@@ -46,13 +46,17 @@ class Forecast:
     def take(self, item: Decided | Unread, ledger: SourceLedger, entry: Entry | None) -> None:
         """Account for one message: PENDING is what would be moved."""
         if isinstance(item, Unread):
-            ledger.put(item.position, item.account, 0)
-            self._builder.problem(item.account, ledger.source, item.position, item.key, item.reason)
-            self._progress.advance(0, 1)
+            size = ledger.size_of(item.position)
+            ledger.put(item.position, item.account, size)
+            self._builder.problem(
+                item.account, ledger.source, item.position, item.key, item.reason, size=size
+            )
+            self._progress.advance(size, 1)
             return
         if entry is not None and entry.account in SETTLED:
             account = entry.account
-            self.elsewhere += not set(item.decision.folders) <= set(entry.placed)
+            # without placements, another source brought it, and its own placements count
+            self.elsewhere += bool(entry.placed) and not set(item.decision.folders) <= set(entry.placed)
         else:
             account = self._account(item, ledger.source)
         ledger.put(item.message.position, account, item.message.size)

@@ -67,7 +67,7 @@ class Listed:
 
     def rest_is_pending(self) -> None:
         """Whatever has no account by now is pending."""
-        self.ledger.rest_is_pending(lambda position: self.listing.refs[position - 1].size)
+        self.ledger.rest_is_pending()
 
     def names(self) -> set[Key]:
         """Every key of the listing."""
@@ -96,7 +96,7 @@ def list_source(
     listing = source.list(_Told(progress, source))
     progress.finish()
     builder.source_remarks(source.id, listing.remarks)
-    ledger = builder.begin(source.id, len(listing.refs), listing.octets, listing.complete)
+    ledger = builder.begin(source.id, listing.refs, complete=listing.complete)
     listed = Listed(listing, ledger, Decider(rules, options, source.folder, run_start), Chosen(listing.refs))
     try:
         found, other_rules = _drop_settled(

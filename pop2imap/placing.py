@@ -176,14 +176,17 @@ class Placer:
             yield from self._place(item, entry)
 
     def _take_unread(self, item: Unread) -> None:
-        self._ledger.put(item.position, item.account, 0)
-        self._progress.advance(0, 1)
+        size = self._ledger.size_of(item.position)
+        self._ledger.put(item.position, item.account, size)
+        self._progress.advance(size, 1)
         if item.account is Account.PENDING:
             self._builder.remark(f"{self._ledger.source}: {item.reason}")
             return
         if item.key is not None:
-            self._journal.note([Record(item.key, item.account, 0, reason=item.reason)])
-        self._builder.problem(item.account, self._ledger.source, item.position, item.key, item.reason)
+            self._journal.note([Record(item.key, item.account, size, reason=item.reason)])
+        self._builder.problem(
+            item.account, self._ledger.source, item.position, item.key, item.reason, size=size
+        )
 
     def _place(self, item: Decided, entry: Entry | None) -> Iterator[Batch]:
         placed = dict(entry.mailboxes) if entry else {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from pop2imap.errors import ExitCode, Pop2imapError
-from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Decision, Key, Mailbox, Remark
+from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Decision, Key, Mailbox, Ref, Remark
 from pop2imap.report import PROBLEMS, Count, FolderReport, Problem, Report, SourceReport
 from pop2imap.report.tally import Tally
 
@@ -37,26 +37,32 @@ class Judged(Protocol):
 class SourceLedger:
     """The accounts of one listing of one source."""
 
-    def __init__(self, source: str, refs: int, octets: int, complete: bool) -> None:
+    def __init__(self, source: str, refs: Sequence[Ref], complete: bool) -> None:
         self.source = source
         self.complete = complete
-        self._messages, self._octets = refs, octets
-        self.tally = Tally(refs)
+        self._refs = refs
+        self.tally = Tally(len(refs))
+
+    def size_of(self, position: int) -> int:
+        """The size that the listing states, in octets."""
+        return self._refs[position - 1].size
 
     def put(self, position: int, account: Account, octets: int) -> None:
         """See :meth:`Tally.put`."""
         self.tally.put(position, account, octets)
 
-    def rest_is_pending(self, size_of: Callable[[int], int]) -> None:
+    def rest_is_pending(self) -> None:
         """The run ended early: what has no account so far is pending."""
-        for position in list(self.tally.open_positions()):
-            self.tally.put(position, Account.PENDING, size_of(position))
+        for position in self.tally.open_positions():
+            self.tally.put(position, Account.PENDING, self.size_of(position))
 
     def report(self) -> SourceReport:
         """Raises InternalError if the equation does not hold."""
         counts = self.tally.counts()
         listed = sum(counts.values(), Count())
-        return SourceReport(self.source, Count(self._messages, listed.octets), counts, complete=self.complete)
+        return SourceReport(
+            self.source, Count(len(self._refs), listed.octets), counts, complete=self.complete
+        )
 
 
 class ReportBuilder:
@@ -85,9 +91,9 @@ class ReportBuilder:
         self._remarks: dict[str, None] = {}
         self._problems: dict[tuple[str, int], Problem] = {}
 
-    def begin(self, source: str, refs: int, octets: int, complete: bool) -> SourceLedger:
+    def begin(self, source: str, refs: Sequence[Ref], *, complete: bool) -> SourceLedger:
         """A new listing of ``source``; replaces what an earlier try of this run had counted of it."""
-        self._ledgers[source] = SourceLedger(source, refs, octets, complete)
+        self._ledgers[source] = SourceLedger(source, refs, complete)
         return self._ledgers[source]
 
     def remark(self, text: str) -> None:

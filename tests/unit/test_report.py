@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pop2imap.errors import ConnectionLost, ExitCode, InternalError, UsageError
-from pop2imap.model import Account, DateFrom, Decision, Key, Mailbox
+from pop2imap.model import Account, DateFrom, Decision, Key, Mailbox, Ref
 from pop2imap.report import Count, Report
 from pop2imap.report.builder import ReportBuilder
 from pop2imap.report.tally import Tally
@@ -27,9 +27,13 @@ def builder(*, dry_run: bool = False) -> ReportBuilder:
     )
 
 
+def refs(number: int) -> list[Ref]:
+    return [Ref(position, None, 9) for position in range(1, number + 1)]
+
+
 def report(*accounts: Account, dry_run: bool = False, complete: bool = True) -> Report:
     made = builder(dry_run=dry_run)
-    ledger = made.begin("pop3:alice@pop.example:995", len(accounts), 0, complete)
+    ledger = made.begin("pop3:alice@pop.example:995", refs(len(accounts)), complete=complete)
     for position, account in enumerate(accounts, start=1):
         ledger.put(position, account, 100)
         made.problem(
@@ -73,7 +77,7 @@ def test_no_message_has_two() -> None:
 
 def test_a_report_whose_accounts_do_not_add_up_is_a_defect_of_ours() -> None:
     made = builder()
-    made.begin("mbox:/x", 2, 0, True).put(1, Account.STORED, 1)
+    made.begin("mbox:/x", refs(2), complete=True).put(1, Account.STORED, 1)
     with pytest.raises(InternalError) as caught:
         made.build(NOW)
     assert caught.value.exit_code is ExitCode.INTERNAL
@@ -121,8 +125,8 @@ def test_it_is_safe_when_all_is_there_and_the_listing_was_whole() -> None:
 
 def test_a_second_listing_of_a_source_replaces_the_first() -> None:
     made = builder()
-    made.begin("s", 5, 0, True)
-    made.begin("s", 1, 0, True).put(1, Account.STORED, 9)
+    made.begin("s", refs(5), complete=True)
+    made.begin("s", refs(1), complete=True).put(1, Account.STORED, 9)
     assert made.build(NOW).listed == Count(1, 9)
 
 
@@ -163,7 +167,7 @@ def test_folders_tell_before_ours_and_after() -> None:
 
 def test_rules_that_never_matched_are_named() -> None:
     made = builder()
-    ledger = made.begin("s", 1, 0, True)
+    ledger = made.begin("s", refs(1), complete=True)
     ledger.put(1, Account.STORED, 1)
     made.judged(Judgement())
     lines = [line.split() for line in made.build(NOW).text().splitlines()]
@@ -184,7 +188,7 @@ def test_foreign_text_is_made_harmless_in_every_form(tmp_path: Path) -> None:
 
 def test_a_csv_cell_is_never_a_formula(tmp_path: Path) -> None:
     made = builder()
-    made.begin("s", 1, 0, True).put(1, Account.REFUSED, 1)
+    made.begin("s", refs(1), complete=True).put(1, Account.REFUSED, 1)
     made.problem(Account.REFUSED, "s", 1, Key("s", "+key"), "-1+1", subject="=HYPERLINK(1)", date=NOW, size=1)
     made.build(NOW).write(tmp_path / "r.csv")
     rows = list(csv.reader(io.StringIO((tmp_path / "r.csv").read_text())))
