@@ -103,7 +103,8 @@ def list_source(
             listed, source.id, rules_digest, lookup, builder, compare_placed=compare_placed
         )
         listed.vanished = max(known - found, 0) if listing.complete else 0
-        if source.kind == "pop3" and not options.accept_renumbered:
+        named = all(ref.key is not None for ref in listed.todo)
+        if source.kind == "pop3" and named and not options.accept_renumbered:
             _ask_if_renumbered(source.id, known, listed.vanished, len(listing.refs))
     except Pop2imapError:
         listed.rest_is_pending()

@@ -108,7 +108,6 @@ class _Run:
         self.job, self.journal, self.builder = job, journal, builder
         self.progress, self.stop, self.now, self.sleep, self.started = progress, stop, now, sleep, started
         self.to_do = list(job.sources)
-        self.left = job.options.limit
         self.quiet_since = journal.last_alive or started
         self.connected = False
         self.fruitless, self.moved = 0, builder.moved
@@ -195,14 +194,13 @@ class _Run:
                 progress=self.progress,
                 compare_placed=False,
             )
-            todo = listed.todo if self.left is None else listed.todo[: self.left]
+            left = self.job.options.limit
+            todo = listed.todo if left is None else listed.todo[: max(left - self.builder.moved.messages, 0)]
             try:
                 settled = self._move_messages(source, listed, todo, folders)
             finally:
                 listed.rest_is_pending()
                 self.progress.finish()
-            if self.left is not None:
-                self.left -= len(todo)
             settled = settled and listed.ledger.tally.all_in(
                 SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
             )
@@ -253,7 +251,8 @@ class _Run:
 class _Renamed:
     """Finds the settled message that a new UIDL stands for: same source, same octets, and its own UIDL no
     longer listed (QUIRK(Dovecot): UIDLs change with UIDVALIDITY; others when a maildrop is moved). Each old
-    name is given away once."""
+    name is given away once. A message without UIDL has the name of its octets: of two equal ones, the second is
+    no new name of the first."""
 
     def __init__(self, source: str, listed: Listed, journal: Journal) -> None:
         self._source, self._listed, self._journal = source, listed, journal
@@ -265,6 +264,6 @@ class _Renamed:
         for old in self._journal.same_octets(self._source, digest):
             if self._names is None:
                 self._names = self._listed.names()
-            if old != key and old not in self._names:
+            if old.name != key.name and old not in self._names:
                 return old
         return None

@@ -104,6 +104,7 @@ class Folders:
                 f"the server gave {mailbox.folder} a new UIDVALIDITY ({before} → {mailbox.uidvalidity}); "
                 "what is in it was compared by content"
             )
+            self._journal.renumbered(mailbox.name, mailbox.uidvalidity)  # else our copies look like others'
         if not mailbox.messages or (self._assume_empty and not renewed):
             return None
         owned = self._journal.owned(mailbox.name, mailbox.uidvalidity)
@@ -159,9 +160,9 @@ class Placer:
         entry = self._known(message.key)
         if entry is not None and entry.account in SETTLED:
             self._close(item, entry.account)  # a message that its source could not name before it was read
-        elif old := self._renamed(message.key, message.octets.digest):
+        elif not (entry and entry.placed) and (old := self._renamed(message.key, message.octets.digest)):
             self._journal.rebind(old, message.key)
-            self._close(item, Account.STORED)
+            self._close(item, self._journal.lookup([message.key])[message.key].account)
         elif decision.skip:
             self._journal.note([self._record(item, Account.SKIPPED, decision.skip)])
             self._builder.judged(item, skipped=decision.skip)

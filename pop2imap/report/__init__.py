@@ -138,6 +138,8 @@ class Report:
         ]
         if self.error is not None:
             reasons.append("the run did not come to its end")
+        elif self.interrupted is not None:
+            reasons.append("the run was stopped, and may not have come to every source")
         reasons += [
             f"{source.id} may hold more than it listed" for source in self.sources if not source.complete
         ]

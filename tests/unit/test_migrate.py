@@ -18,7 +18,7 @@ from pop2imap.errors import AuthenticationFailed, ExitCode, HostUnavailable, Not
 from pop2imap.job import Job
 from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
-from pop2imap.model import Account, Upload
+from pop2imap.model import Account, Remark, Upload
 from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
 from pop2imap.report import Count, Report
@@ -167,6 +167,13 @@ def test_a_renumbered_folder_is_compared_by_content(bench: Bench) -> None:
     assert any("new UIDVALIDITY" in remark for remark in report.remarks)
 
 
+def test_a_twin_that_comes_after_a_renumbering_is_not_mistaken_for_our_own_copy(bench: Bench) -> None:
+    bench.run(bench.mbox(mail(1)))
+    bench.server.renumber("INBOX")
+    assert counts(bench.run(bench.mbox(mail(1), mail(1)))) == {"stored": 2}
+    assert bench.held() == Counter({mail(1): 2})
+
+
 RULES = """
 [[rule]]
 name = "Spam"
@@ -222,6 +229,13 @@ def test_a_limit_leaves_the_rest_pending_and_running_again_goes_on(bench: Bench)
     assert (counts(second), second.moved.messages) == ({"stored": 4, "pending": 1}, 2)
     assert bench.run(bench.mbox(*messages), limit=2).exit_code is ExitCode.OK
     assert bench.held() == Counter(messages)
+
+
+def test_a_limit_holds_for_all_tries_of_a_run_together(bench: Bench) -> None:
+    fates = iter([Fate.STORED, Fate.STORED, Fate.STORED, Fate.LOST])
+    bench.server.fate = lambda upload: next(fates, Fate.STORED)
+    report = bench.run(bench.mbox(*[mail(number) for number in range(10)]), limit=4)
+    assert counts(report) == {"stored": 4, "pending": 6}
 
 
 def test_a_refused_message_costs_one_message_and_is_not_tried_again(bench: Bench) -> None:
@@ -353,6 +367,41 @@ def test_a_maildrop_without_uidl_moves_nothing_twice(bench: Bench) -> None:
     assert any("does not name all its messages" in remark for remark in plan.remarks)
 
 
+def test_a_long_maildrop_without_uidl_is_not_taken_for_a_renumbered_one(bench: Bench) -> None:
+    bench.maildrop.answers = {"UIDL": b"-ERR what?\r\n"}
+    messages = [mail(number) for number in range(12)]
+    bench.run(bench.drop(*messages))
+    report = bench.run(bench.drop(*messages))
+    assert (counts(report), report.moved.messages, report.error) == ({"stored": 12}, 0, None)
+
+
+def test_a_new_twin_without_uidl_is_no_new_name_of_the_old_one(bench: Bench) -> None:
+    bench.maildrop.answers = {"UIDL": b"-ERR what?\r\n"}
+    bench.run(bench.drop(mail(1)))
+    assert counts(bench.run(bench.drop(mail(1), mail(1)))) == {"stored": 2}
+    assert bench.held() == Counter({mail(1): 2})
+
+
+def test_a_renamed_message_keeps_its_account(bench: Bench) -> None:
+    bench.server.deliver("INBOX", mail(1))
+    assert counts(bench.run(bench.drop(mail(1)))) == {"present": 1}
+    bench.maildrop.uids = ["another"]
+    assert counts(bench.run(bench.drop(mail(1)))) == {"present": 1}
+
+
+def test_a_twin_between_two_folders_is_no_new_name_of_one_that_vanished(bench: Bench) -> None:
+    """It has copies of its own: it is brought to its end, not given up for the other."""
+    bench.rules = RULES
+    twin = mail("both 1")
+    bench.run(bench.drop(twin))
+    fates = iter([Fate.STORED, Fate.REFUSED_NOW])
+    bench.server.fate = lambda upload: next(fates, Fate.STORED)
+    assert counts(bench.run(bench.drop(twin, twin))) == {"stored": 1, "pending": 1}
+    bench.maildrop.uids = ["u2"]
+    assert counts(bench.run(bench.drop(twin))) == {"stored": 1}
+    assert (bench.held("Copies"), bench.held("Rest")) == (Counter({twin: 2}), Counter({twin: 2}))
+
+
 def test_a_message_that_the_source_does_not_give_is_reported_and_tried_again(bench: Bench) -> None:
     bench.maildrop.answers = {"RETR 2": b"-ERR cannot convert it\r\n"}
     report = bench.run(bench.drop(mail(1), mail(2), mail(3)))
@@ -426,6 +475,21 @@ def test_a_stop_before_the_start_moves_nothing(bench: Bench) -> None:
     report = bench.run(bench.mbox(mail(1)), stop=stop)
     assert report.exit_code is ExitCode.NOT_FINISHED
     assert not bench.held()
+
+
+def test_after_a_stop_between_two_sources_nothing_is_said_to_be_safe(bench: Bench) -> None:
+    stop = Stop()
+    first, second = bench.mbox(mail(1), name="first.mbox"), bench.mbox(mail(2), name="second.mbox")
+    close = first.close
+
+    def stop_and_close(*, settled: bool) -> tuple[Remark, ...]:
+        stop.set()
+        return close(settled=settled)
+
+    first.close = stop_and_close  # type: ignore[method-assign]
+    report = bench.run(first, second, stop=stop)
+    assert (counts(report), report.exit_code) == ({"stored": 1}, ExitCode.INTERRUPTED)
+    assert report.unsafe_because()
 
 
 def test_a_plan_writes_nowhere_and_foresees_the_run(bench: Bench) -> None:
