@@ -47,8 +47,10 @@ class ImapTarget:
         self._append_limit: int | None = None
         self._names = Names("", "", ())
         self._subscribed: set[str] | None = None
-        self._flags: dict[tuple[str, int], frozenset[str] | None] = {}
-        self._examined: tuple[str, int] | None = None
+        self._selected: dict[
+            str, Selected
+        ] = {}  # what SELECT told of each mailbox when it was first prepared
+        self._examined: tuple[Mailbox, int] | None = None  # what is selected now, and its UIDNEXT then
 
     # -- the account
 
@@ -83,7 +85,7 @@ class ImapTarget:
         if session:
             session.close()
         self._subscribed = None
-        self._flags.clear()
+        self._selected.clear()
         self._examined = None
 
     def _connect(self) -> Session:
@@ -170,10 +172,18 @@ class ImapTarget:
             log.warning("the folder cannot be subscribed, mail programs may hide it: %s", error)
 
     def _mailbox(self, folder: str, name: str, *, read_only: bool, created: bool = False) -> Mailbox:
-        """The mailbox as it is now."""
+        """The mailbox as it is now.
+
+        Selected first and asked for its numbers then: QUIRK(Courier): a mailbox that nobody has opened yet
+        tells another UIDVALIDITY each second.
+        """
         session = self._look()
-        if self._examined and self._examined[0] == name:  # RFC 3501 6.3.10: no STATUS of the selected one
-            self._leave(session)
+        known = self._selected.get(name)
+        if known is None:
+            known = self._select(session, name, read_only=read_only)
+            if not read_only:
+                self._selected[name] = known
+        self._leave(session)  # RFC 3501 6.3.10: no STATUS of the selected mailbox
         status = session.status(name)
         uidvalidity, uidnext, messages = status.uidvalidity, status.uidnext, status.messages
         if uidvalidity is None or uidnext is None or messages is None:
@@ -187,7 +197,10 @@ class ImapTarget:
                 "the server gives this folder no UIDVALIDITY, so mail in it cannot be found again",
                 where=printable(folder),
             )
-        flags = self._permanent_flags(folder, name, uidvalidity, read_only=read_only)
+        if known.read_only and not read_only:
+            raise FolderError("the server lets nobody write to this folder", where=printable(folder))
+        # with EXAMINE many servers show none, although there are some
+        flags = known.permanent_flags or (None if read_only else known.permanent_flags)
         limits = [limit for limit in (status.append_limit, self._append_limit) if limit is not None]
         return Mailbox(
             folder=folder,
@@ -201,27 +214,12 @@ class ImapTarget:
             append_limit=min(limits, default=None),
         )
 
-    def _permanent_flags(
-        self, folder: str, name: str, uidvalidity: int, *, read_only: bool
-    ) -> frozenset[str] | None:
-        """The flags that stay, lower case; None: not known. Asked once for each mailbox."""
-        key = (name, uidvalidity)
-        if key not in self._flags:
-            session = self._look()
-            selected = self._select(session, name, read_only=read_only)
-            self._leave(session)
-            if read_only:  # many servers show none then, although there are some
-                return selected.permanent_flags or None
-            if selected.read_only:
-                raise FolderError("the server lets nobody write to this folder", where=printable(folder))
-            self._flags[key] = selected.permanent_flags
-        return self._flags[key]
-
     def _select(self, session: Session, name: str, *, read_only: bool) -> Selected:
         self._examined = None
         return session.select(name, read_only=read_only)
 
     def _leave(self, session: Session) -> None:
+        """Select nothing any more. Never expunges."""
         self._examined = None
         session.unselect()
 
@@ -242,7 +240,7 @@ class ImapTarget:
         wanted = sorted(set(uids))
         digests: dict[int, tuple[bytes, bytes]] = {}
         session = self._look()
-        if wanted and self._examined != (mailbox.name, mailbox.uidvalidity):
+        if wanted and not self._is_in_view(mailbox, wanted[-1]):
             self._examine(session, mailbox)
         for at in range(0, len(wanted), MESSAGES_AT_ONCE):
             some = wanted[at : at + MESSAGES_AT_ONCE]
@@ -260,8 +258,18 @@ class ImapTarget:
                 where=printable(mailbox.folder),
                 todo="run again: what is in it is compared anew",
             )
-        self._examined = (mailbox.name, mailbox.uidvalidity)
+        self._examined = (mailbox, selected.uidnext or 0)
         return selected
+
+    def _is_in_view(self, mailbox: Mailbox, uid: int) -> bool:
+        """Whether the selected mailbox is this one and shows this UID.
+
+        QUIRK(Courier): what came after EXAMINE is not there until the next EXAMINE or NOOP.
+        """
+        if self._examined is None:
+            return False
+        examined, uidnext = self._examined
+        return (examined.name, examined.uidvalidity) == (mailbox.name, mailbox.uidvalidity) and uid < uidnext
 
 
 def _global_append_limit(capabilities: frozenset[str]) -> int | None:

@@ -261,6 +261,13 @@ class TargetContract:
         assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
         assert set(target.digests(mailbox, [uid])) == {uid}
 
+    def test_what_has_just_been_sent_is_there_at_once(self, target: Target) -> None:
+        mailbox = target.prepare("INBOX")
+        for number in range(3):
+            sent = upload(PLAIN + b"%d\r\n" % number)
+            (uid,) = uids(target.append(mailbox, [sent]))
+            assert target.digests(mailbox, [uid]) == {uid: (sent.octets.digest, sent.octets.match_digest)}
+
     def test_sending_runs_beside_looking(self, target: Target) -> None:
         mailbox = target.prepare("Busy")
         outcomes: list[Outcome] = []
