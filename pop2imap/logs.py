@@ -110,6 +110,14 @@ def scrub(text: str) -> str:
     return text
 
 
+def said(words: str | bytes, most: int = 200) -> str:
+    """What a server said, for people: printable, at most ``most`` characters, and without our secrets, which some
+    servers repeat when they refuse something. Not only logs show it, but errors, reports and the journal."""
+    if isinstance(words, bytes):
+        words = words[: most * 4].decode("utf-8", "surrogateescape")
+    return printable(scrub(words), most)
+
+
 def _forms(value: str) -> set[str]:
     octets = value.encode("utf-8", "surrogatepass")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

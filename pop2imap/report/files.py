@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from pop2imap.errors import LocalIOError, Pop2imapError, UsageError
 from pop2imap.model import Account
 from pop2imap.report import SCHEMA_VERSION, Count, FolderReport, Problem, Report, SourceReport
 from pop2imap.report.text import render
+from pop2imap.text import printable
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@")
+"""OWASP names TAB and CR too: no cell holds those as they are."""
+
+CELL_LIMIT = 2000
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -126,7 +131,8 @@ def write(report: Report, path: Path) -> None:
         case _:
             raise UsageError(f"{path}: the suffix of a report is .json, .csv or .txt")
     try:
-        path.write_text(text, encoding="utf-8", newline="")
+        with open(path, "w", encoding="utf-8", newline="", opener=_privately) as file:
+            file.write(text)
     except OSError as error:
         raise LocalIOError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
 
@@ -139,6 +145,12 @@ def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def _privately(path: str, flags: int) -> int:
+    """Opens a file that, if it is new, is its owner's alone: a report tells of mail."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def _cell(text: str) -> str:
-    """Text that a spreadsheet will not take for a formula (OWASP ASVS 1.2.10)."""
+    """Text that a spreadsheet will not take for a formula (OWASP ASVS 1.2.10), and a terminal not for commands."""
+    text = printable(text, CELL_LIMIT)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pop2imap import net
 from pop2imap.credentials import Secret
 from pop2imap.errors import ConnectionLost, Pop2imapError, ProtocolError, TlsRefused
+from pop2imap.logs import said
 from pop2imap.sources import pop3_errors, pop3_wire
 from pop2imap.sources.pop3_capabilities import Capabilities
 from pop2imap.sources.pop3_wire import Command, End, Event, Lines, ReplyReader, Status
-from pop2imap.text import printable
 
 SLOWEST = 1024
 """Octets per second below which a server is not sending but holding on."""
@@ -167,7 +167,7 @@ class Session:
         if excess:
             # a farewell ("-ERR idle for too long") is not answered to a command: the connection is about to end
             kind = ConnectionLost if excess[:4].upper() == b"-ERR" else ProtocolError
-            raise kind(f"the server sent what nobody asked for: {printable(excess, 80)!r}", where=self.where)
+            raise kind(f"the server sent what nobody asked for: {said(excess, 80)!r}", where=self.where)
 
     # ---- before the mail -------------------------------------------------------------------------------
 
@@ -185,9 +185,9 @@ class Session:
         except ProtocolError as error:
             raise TlsRefused(f"no clean way to TLS: {error.what}", where=self.where) from error
         if answer is None or not answer.ok:
-            said = f': "{answer.words}"' if answer and answer.words else ""
+            words = f': "{answer.words}"' if answer and answer.words else ""
             raise TlsRefused(
-                f"the server does not offer STLS{said}",
+                f"the server does not offer STLS{words}",
                 where=self.where,
                 todo="use pop3s:// (port 995) if it has that; without TLS no password is sent",
             )

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from pop2imap.errors import ConfigError, ProtocolError
+from pop2imap.logs import said
 from pop2imap.text import printable
 
 GREETING_LIMIT = 8 << 10
@@ -74,7 +75,9 @@ class Status:
     @property
     def words(self) -> str:
         """What the server said, code included, for people."""
-        return " ".join(part for part in (f"[{self.code}]" if self.code else "", self.text) if part)
+        return said(
+            " ".join(part for part in (f"[{self.code}]" if self.code else "", self.text) if part), 300
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,7 @@ class ReplyReader:
             return Challenge()
         else:
             raise ProtocolError(
-                f"this is no POP3 reply: {printable(line, 80)!r}",
+                f"this is no POP3 reply: {said(line, 80)!r}",
                 where=self._where,
                 todo="check host and port" if expected is Reply.GREETING else "",
             )

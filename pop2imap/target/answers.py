@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pop2imap.errors import ProtocolError
-from pop2imap.text import printable
+from pop2imap.logs import said
 
 LINE_LIMIT = 1 << 20
 LITERAL_LIMIT = 1 << 20
@@ -88,7 +88,7 @@ class Answer:
     def words(self) -> str:
         """What the server said, for people: response code and text."""
         code = f"[{self.code}{' ' if self.argument else ''}{self.argument}] " if self.code else ""
-        return printable((code + self.text).strip() or self.kind)
+        return said((code + self.text).strip() or self.kind)
 
     @property
     def meaning(self) -> Meaning:
@@ -116,7 +116,7 @@ def parse(line: bytes) -> Answer:
         return Answer(GO_AHEAD, "", text=_text(line[2:]))
     found = _LINE.fullmatch(line)
     if not found or (found[1] != UNTAGGED and found[2].upper() not in {b"OK", b"NO", b"BAD"}):
-        raise ProtocolError(f"this is no answer of an IMAP server: {printable(line, 100)}")
+        raise ProtocolError(f"this is no answer of an IMAP server: {said(line, 100)}")
     tag, kind, rest = found[1], _text(found[2]).upper(), found[3] or b""
     if kind in _STATUS and (code := _CODE.fullmatch(rest)):
         return Answer(tag, kind, _text(code[1]).upper(), _text(code[2] or b""), _text(code[3]))

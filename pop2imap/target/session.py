@@ -19,7 +19,6 @@ gate.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import imaplib
 import logging
@@ -44,6 +43,7 @@ from pop2imap.errors import (
     ServerBusy,
     TlsRefused,
 )
+from pop2imap.logs import said
 from pop2imap.model import Found
 from pop2imap.target import fetched
 from pop2imap.target.answers import Answer, Meaning, parse
@@ -135,13 +135,13 @@ class Session:
         try:
             return _Client(self.server)
         except NoGreeting as error:
-            said = error.line
+            line = error.line
         with contextlib.suppress(ProtocolError):
-            answer = parse(said)
+            answer = parse(line)
             if answer.kind == "BYE":
                 raise self._busy_or(HostUnavailable, "the server will not talk to us", answer)
         raise ProtocolError(
-            f"what listens there does not speak IMAP: {printable(said, 100)}",
+            f"what listens there does not speak IMAP: {said(line, 100)}",
             where=self._where,
             todo="check host and port",
         )
@@ -186,7 +186,7 @@ class Session:
         except Pop2imapError as error:
             failure = error
         except Exception:  # its text, its traceback and what it came from may hold the password
-            failure = self._login_refused(password)
+            failure = self._login_refused()
         if failure is not None:
             failure.__cause__ = failure.__context__ = None
             raise failure.with_traceback(None)
@@ -223,21 +223,17 @@ class Session:
             raise imaplib.IMAP4.error("refused")
         self.wire.state = "AUTH"
 
-    def _login_refused(self, password: Secret) -> Pop2imapError:
+    def _login_refused(self) -> Pop2imapError:
         try:
             answer = self._answer()
             if answer.kind not in {"NO", "BAD", "BYE"}:
                 self._unreadable("logging in")
         except ProtocolError as error:
             return error
-        words = answer.words
-        for shape in (password.reveal(), base64.b64encode(password.reveal().encode()).decode()):
-            if shape:
-                words = words.replace(shape, "***")
         if answer.kind == "BYE" or answer.meaning in {Meaning.BUSY, Meaning.LIMIT}:
-            return self._busy_or(ConnectionLost, "not logged in", answer, words)
+            return self._busy_or(ConnectionLost, "not logged in", answer)
         return AuthenticationFailed(
-            f"login refused: {words}", where=self._where, todo="check user name and password"
+            f"login refused: {answer.words}", where=self._where, todo="check user name and password"
         )
 
     def _read_capabilities(self) -> None:
@@ -262,8 +258,8 @@ class Session:
                 }
                 words = [str(v) if isinstance(v, int) else _text(v) for k in _ID_SHOWN if (v := named.get(k))]
                 if words:
-                    return printable(" ".join(words), 80)
-        return printable(self.greeting, 80) or "an IMAP server"
+                    return said(" ".join(words), 80)
+        return said(self.greeting, 80) or "an IMAP server"
 
     # -- folders
 
@@ -506,18 +502,16 @@ class Session:
         raise ProtocolError(f"refused while {doing}: {answer.words}", where=self._where) from None
 
     def _unreadable(self, doing: str) -> NoReturn:
-        said = printable(self.wire.last_line, 100)
+        last = said(self.wire.last_line, 100)
         raise ProtocolError(
-            f"an answer that cannot be read while {doing}: {said}", where=self._where
+            f"an answer that cannot be read while {doing}: {last}", where=self._where
         ) from None
 
-    def _busy_or(
-        self, otherwise: type[Pop2imapError], what: str, answer: Answer, words: str = ""
-    ) -> Pop2imapError:
+    def _busy_or(self, otherwise: type[Pop2imapError], what: str, answer: Answer) -> Pop2imapError:
         """ServerBusy if the server says that it is, else ``otherwise``."""
         busy = answer.meaning in {Meaning.BUSY, Meaning.LIMIT}
         return (ServerBusy if busy else otherwise)(
-            f"{what}: {words or answer.words}", where=self._where, retry_after=answer.retry_after
+            f"{what}: {answer.words}", where=self._where, retry_after=answer.retry_after
         )
 
 
