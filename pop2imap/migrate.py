@@ -23,13 +23,14 @@ from datetime import UTC, datetime
 from tenacity import RetryCallState, Retrying
 
 from pop2imap.errors import Again, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry, Journal
 from pop2imap.journal.store import open_journal
 from pop2imap.listed import Listed, list_source
 from pop2imap.model import SETTLED, Account, Key, Ref
 from pop2imap.pipeline import Budgets, Pipeline, Stop
-from pop2imap.placing import Folders, Placer
+from pop2imap.placing import Placer
 from pop2imap.plan import plan
 from pop2imap.progress import Progress
 from pop2imap.recovery import recover

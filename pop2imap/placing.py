@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pop2imap.decide import Decided
 from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ServerBusy
-from pop2imap.inventory import Inventory
+from pop2imap.folders import Folders
 from pop2imap.journal import Entry, Journal, Placement, Record
 from pop2imap.model import (
     SETTLED,
@@ -32,7 +32,6 @@ from pop2imap.pipeline import Batch, Budgets
 from pop2imap.progress import Progress
 from pop2imap.report import PROBLEMS
 from pop2imap.report.builder import ReportBuilder, SourceLedger
-from pop2imap.target import Target
 
 BATCH_MESSAGES = 64
 BATCH_OCTETS = 4 << 20
@@ -63,53 +62,6 @@ class _Waiting:
 
     copies: list[Copy] = field(default_factory=list)
     octets: int = 0
-
-
-class Folders:
-    """The mailboxes of one connection to the target, each prepared and inventoried when first needed."""
-
-    def __init__(
-        self, journal: Journal, target: Target, builder: ReportBuilder, *, assume_empty: bool
-    ) -> None:
-        self._journal, self._target, self._builder = journal, target, builder
-        self._assume_empty = assume_empty
-        self._mailboxes: dict[str, Mailbox | FolderError] = {}
-        self._inventories: dict[str, Inventory | None] = {}
-
-    def mailbox(self, folder: str) -> Mailbox:
-        """Raises FolderError each time it is asked for a folder that cannot be made."""
-        known = self._mailboxes.get(folder)
-        if known is None:
-            try:
-                known = self._target.prepare(folder)
-                self._builder.touched(folder, known)
-            except FolderError as error:
-                known = error
-            self._mailboxes[folder] = known
-        if isinstance(known, FolderError):
-            raise known
-        return known
-
-    def inventory(self, mailbox: Mailbox) -> Inventory | None:
-        """What was there before us, or None where nothing was, or nothing is to be looked for."""
-        if mailbox.name not in self._inventories:
-            self._inventories[mailbox.name] = self._take_inventory(mailbox)
-        return self._inventories[mailbox.name]
-
-    def _take_inventory(self, mailbox: Mailbox) -> Inventory | None:
-        before = self._journal.last_uidvalidity(mailbox.name)
-        renewed = before is not None and before != mailbox.uidvalidity
-        if renewed:
-            self._builder.remark(
-                f"the server gave {mailbox.folder} a new UIDVALIDITY ({before} → {mailbox.uidvalidity}); "
-                "what is in it was compared by content"
-            )
-            self._journal.renumbered(mailbox.name, mailbox.uidvalidity)  # else our copies look like others'
-        if not mailbox.messages or (self._assume_empty and not renewed):
-            return None
-        owned = self._journal.owned(mailbox.name, mailbox.uidvalidity)
-        inventory = Inventory(self._target, mailbox, owned, self._journal.unlocated(mailbox.name))
-        return inventory or None
 
 
 class Placer:
@@ -283,6 +235,7 @@ class Placer:
                     self._builder.added(placement.folder, size, placement.flags)
                     self._builder.dropped(opened.item.flags - set(placement.flags))
                     opened.sent += 1
+                    self._folders.stored(batch.mailbox, outcome)
                     self._outcome(opened, Account.STORED)
                 case Refused(again=Again.NEVER):
                     self._outcome(opened, Account.REFUSED, outcome.reason)

@@ -38,6 +38,7 @@ LAYERS = (
         "matching",
         "listed",
         "inventory",
+        "folders",
         "recovery",
         "pipeline",
         "placing",

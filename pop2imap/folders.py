@@ -1,0 +1,80 @@
+"""The folders of the target that a run writes to: prepared when first needed, and with what they held before."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pop2imap.errors import FolderError
+from pop2imap.inventory import Inventory
+from pop2imap.journal import Journal
+from pop2imap.model import Mailbox, Stored
+from pop2imap.report.builder import ReportBuilder
+from pop2imap.target import Target
+
+ROLL = 256
+"""Copies stored without a UID after which the lower bound of their mailbox is read anew."""
+
+
+class Folders:
+    """The mailboxes of one connection to the target, each prepared and inventoried when first needed."""
+
+    def __init__(
+        self, journal: Journal, target: Target, builder: ReportBuilder, *, assume_empty: bool
+    ) -> None:
+        self._journal, self._target, self._builder = journal, target, builder
+        self._assume_empty = assume_empty
+        self._mailboxes: dict[str, Mailbox | FolderError] = {}
+        self._inventories: dict[str, Inventory | None] = {}
+        self._without_uid: Counter[str] = Counter()
+
+    def mailbox(self, folder: str) -> Mailbox:
+        """Raises FolderError each time it is asked for a folder that cannot be made."""
+        known = self._mailboxes.get(folder)
+        if isinstance(known, Mailbox) and self._without_uid[known.name] >= ROLL:
+            known = self._roll(known)
+        if known is None:
+            try:
+                known = self._target.prepare(folder)
+                self._builder.touched(folder, known)
+            except FolderError as error:
+                known = error
+            self._mailboxes[folder] = known
+        if isinstance(known, FolderError):
+            raise known
+        return known
+
+    def _roll(self, mailbox: Mailbox) -> Mailbox:
+        self._without_uid[mailbox.name] = 0
+        now = self._target.locate(mailbox.folder)
+        if now is None:  # it is gone; the next APPEND will say so
+            return mailbox
+        if now.uidvalidity != mailbox.uidvalidity:
+            self._inventories.pop(mailbox.name, None)
+        self._mailboxes[mailbox.folder] = now
+        return now
+
+    def stored(self, mailbox: Mailbox, outcome: Stored) -> None:
+        """One more copy is there. Those without a UID make recovery read bodies from the lower bound of the
+        mailbox up, so after some of them the bound is read anew."""
+        self._without_uid[mailbox.name] += outcome.uid is None
+
+    def inventory(self, mailbox: Mailbox) -> Inventory | None:
+        """What was there before us, or None where nothing was, or nothing is to be looked for."""
+        if mailbox.name not in self._inventories:
+            self._inventories[mailbox.name] = self._take_inventory(mailbox)
+        return self._inventories[mailbox.name]
+
+    def _take_inventory(self, mailbox: Mailbox) -> Inventory | None:
+        before = self._journal.last_uidvalidity(mailbox.name)
+        renewed = before is not None and before != mailbox.uidvalidity
+        if renewed:
+            self._builder.remark(
+                f"the server gave {mailbox.folder} a new UIDVALIDITY ({before} → {mailbox.uidvalidity}); "
+                "what is in it was compared by content"
+            )
+            self._journal.renumbered(mailbox.name, mailbox.uidvalidity)  # else our copies look like others'
+        if not mailbox.messages or (self._assume_empty and not renewed):
+            return None
+        owned = self._journal.owned(mailbox.name, mailbox.uidvalidity)
+        inventory = Inventory(self._target, mailbox, owned, self._journal.unlocated(mailbox.name))
+        return inventory or None
