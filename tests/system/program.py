@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def start(home: Path, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
-    """The program under way; the caller waits for it."""
+def start(
+    home: Path, *arguments: str | Path, within: Sequence[str] = (), **env: str
+) -> subprocess.Popen[str]:
+    """The program under way; the caller waits for it. ``within``: a command that runs the command after it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pop2imap", *map(str, arguments)],
+        [*within, sys.executable, "-m", "pop2imap", *map(str, arguments)],
         cwd=home,
         env=environment(home, **env),
         stdin=subprocess.DEVNULL,
@@ -53,8 +56,10 @@ def start(home: Path, *arguments: str | Path, **env: str) -> subprocess.Popen[st
     )
 
 
-def run(home: Path, *arguments: str | Path, timeout: float = 110, **env: str) -> Ran:
+def run(
+    home: Path, *arguments: str | Path, timeout: float = 110, within: Sequence[str] = (), **env: str
+) -> Ran:
     """One run from start to end."""
-    process = start(home, *arguments, **env)
+    process = start(home, *arguments, within=within, **env)
     out, err = process.communicate(timeout=timeout)
     return Ran(process.returncode, out, err)

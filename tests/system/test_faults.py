@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -184,32 +184,37 @@ def test_another_run_holds_the_account(home: Path, target: list[str]) -> None:
         check_clean(home, run(home, "migrate", "mail.mbox", *target), 75, "another")
 
 
-@pytest.fixture
-def mounted(home: Path) -> Iterator[Callable[[str], Path]]:
-    """A tiny file system of its own, where this machine lets us make one."""
-    places: list[Path] = []
-
-    def mount(options: str) -> Path:
-        place = home / "small"
-        place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("file systems can be mounted by root only")
-        places.append(place)
-        return place
-
-    yield mount
-    for place in places:
-        subprocess.run(["umount", str(place)], check=True)
+def small_disk(home: Path, options: str) -> tuple[Path, list[str]]:
+    """A place for a tiny file system of its own, and the command that runs another one with it mounted there: in
+    a mount namespace, so that nothing is left behind, and in a user namespace where we are not root."""
+    place = home / "small"
+    place.mkdir()
+    script = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
+    namespaces = "-m" if os.geteuid() == 0 else "-rm"
+    within = ["unshare", namespaces, "sh", "-c", script, "sh", options, str(place)]
+    if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a file system in a namespace")
+    return place, within
 
 
-def test_full_disk(home: Path, target: list[str], mounted: Callable[[str], Path]) -> None:
-    state = mounted("size=64k,mode=700")
-    ran = run(home, "migrate", "mail.mbox", *target, "--state-dir", state)
+def test_full_disk(home: Path, target: list[str]) -> None:
+    state, within = small_disk(home, "size=64k,mode=700")
+    ran = run(home, "migrate", "mail.mbox", *target, "--state-dir", state, within=within)
     check_clean(home, ran, 74, "small", "space")
 
 
-def test_read_only_state_directory(home: Path, target: list[str], mounted: Callable[[str], Path]) -> None:
-    state = mounted("ro,mode=700")
-    ran = run(home, "migrate", "mail.mbox", *target, "--state-dir", state)
+def test_disk_full_in_the_middle(home: Path, target: list[str]) -> None:
+    """There is room for the journal, but not beside a large message; a run with more room goes on."""
+    large = "From bob@example.org Mon May 04 10:00:00 2020\nSubject: large\n\n" + ("x" * 70 + "\n") * 60_000
+    (home / "mail.mbox").write_text(MBOX + large)
+    state, within = small_disk(home, "size=2m,mode=700")
+    ran = run(home, "migrate", "mail.mbox", *target, "--state-dir", state, within=within)
+    check_clean(home, ran, 74, "small", "space")
+    assert "safe to delete the source: no" in ran.out
+    assert run(home, "migrate", "mail.mbox", *target).code == 0
+
+
+def test_read_only_state_directory(home: Path, target: list[str]) -> None:
+    state, within = small_disk(home, "ro,mode=700")
+    ran = run(home, "migrate", "mail.mbox", *target, "--state-dir", state, within=within)
     check_clean(home, ran, 74, "small", "read-only")
