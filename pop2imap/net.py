@@ -4,8 +4,9 @@ Certificates are always checked, host name included; there is no option that tur
 named with ``ca_file``. Clear text is for loopback; whoever asks for more must say so (``config`` decides).
 
 Deadlines are *progress* deadlines: each send of a bounded chunk and each receive must move something within
-``Timeouts.idle`` seconds. ``socket.sendall`` alone will not do: on a plain socket its time-out covers the
-whole call, so a large message on a slow link would fail while it is moving.
+``Timeouts.idle`` seconds, and what a server has begun to say must go on at a :class:`Pace`.
+``socket.sendall`` alone will not do: on a plain socket its time-out covers the whole call, so a large message
+on a slow link would fail while it is moving.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +24,12 @@ from pathlib import Path
 from pop2imap.errors import ConfigError, ConnectionLost, HostUnavailable, TlsRefused
 
 SEND_CHUNK = 1 << 16
+
+SLOWEST = 1024
+"""Octets per second below which a server is not sending but holding on."""
+
+SLOW_FOR = 60.0
+"""Seconds of waiting within a reply over which that is measured."""
 
 
 class Transport(Enum):
@@ -116,6 +124,29 @@ def network_errors(server: Server, doing: str) -> Iterator[None]:
         raise ConnectionLost(f"connection lost while {doing}: {error}", where=where) from error
 
 
+class Pace:
+    """Notices a server that sends just enough never to be silent. Counts only the time spent waiting for the
+    rest of something: what a server needs to begin a reply, and what we need between two, is not its slowness."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._octets = 0
+
+    def note(self, seconds: float, octets: int) -> bool:
+        """Whether it is still fast enough, after ``octets`` came within ``seconds``."""
+        self._seconds += seconds
+        self._octets += octets
+        if self._seconds < SLOW_FOR:
+            return True
+        enough = self._octets >= SLOWEST * self._seconds
+        self.restart()
+        return enough
+
+    def restart(self) -> None:
+        """Forget what was counted: something new begins."""
+        self._seconds, self._octets = 0.0, 0
+
+
 class Connection:
     """One byte stream to a server, before and after its upgrade to TLS. Not thread-safe."""
 
@@ -125,6 +156,7 @@ class Connection:
         Raises HostUnavailable (unknown host, nothing there, no answer) or TlsRefused.
         """
         self.server = server
+        self._pace = Pace()
         self._context = None if server.transport is Transport.CLEAR else tls_context(server)
         try:
             with network_errors(server, "connecting"):
@@ -157,13 +189,24 @@ class Connection:
             for at in range(0, len(octets), SEND_CHUNK):
                 self._socket.sendall(octets[at : at + SEND_CHUNK])
 
-    def receive(self, most: int = 1 << 18) -> bytes:
-        """At least one octet, at most ``most``. Raises ConnectionLost, also when the server has closed."""
+    def receive(self, most: int = 1 << 18, *, begun: bool = False) -> bytes:
+        """At least one octet, at most ``most``. ``begun``: it is the rest of something of which a part is here,
+        so that it has to come at a :class:`Pace`.
+
+        Raises ConnectionLost, also when the server has closed.
+        """
+        if not begun:
+            self._pace.restart()
+        since = time.monotonic()
         with network_errors(self.server, "reading"):
             octets = self._socket.recv(most)
             if not octets:
                 raise EOFError("the server closed it")
-            return octets
+        if begun and not self._pace.note(time.monotonic() - since, len(octets)):
+            raise ConnectionLost(
+                f"the server sent less than {SLOWEST} octets a second for a minute", where=str(self.server)
+            )
+        return octets
 
     def poll(self, most: int = 1 << 18) -> bytes:
         """What has arrived already, at most ``most`` octets; none if nothing has. Never waits.

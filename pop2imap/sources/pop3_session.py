@@ -11,7 +11,6 @@ server, and three of those lock many an account.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 from pop2imap import net
@@ -21,31 +20,6 @@ from pop2imap.logs import said
 from pop2imap.sources import pop3_errors, pop3_wire
 from pop2imap.sources.pop3_capabilities import Capabilities
 from pop2imap.sources.pop3_wire import Command, End, Event, Lines, ReplyReader, Status
-
-SLOWEST = 1024
-"""Octets per second below which a server is not sending but holding on."""
-
-SLOW_FOR = 60.0
-"""Seconds of waiting within replies over which that is measured."""
-
-
-class Pace:
-    """Notices a server that sends just enough never to be silent. Counts only the time spent waiting for the
-    rest of a reply: what a server needs to begin one, and what we need between two, is not its slowness."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-        self._octets = 0
-
-    def note(self, seconds: float, octets: int) -> bool:
-        """Whether it is still fast enough, after ``octets`` came within ``seconds``."""
-        self._seconds += seconds
-        self._octets += octets
-        if self._seconds < SLOW_FOR:
-            return True
-        enough = self._octets >= SLOWEST * self._seconds
-        self._seconds, self._octets = 0.0, 0
-        return enough
 
 
 class Session:
@@ -64,7 +38,6 @@ class Session:
         self._reader = ReplyReader(self.where, lenient_end=lenient_end)
         self._next: Event | None = None
         self._failure: Pop2imapError | None = None
-        self._pace = Pace()
         self._connection = net.Connection(server)
         try:
             self._reader.expect(pop3_wire.Reply.GREETING)
@@ -144,9 +117,8 @@ class Session:
 
     def _pull(self) -> Event:
         while (event := self._reader.next_event()) is None:
-            begun, since = self._reader.begun, time.monotonic()
             try:
-                octets = self._connection.receive()
+                octets = self._connection.receive(begun=self._reader.begun)
             except ConnectionLost as lost:
                 if self._reader.bare_end:
                     raise ConnectionLost(
@@ -155,10 +127,6 @@ class Session:
                         todo="if this server always does that, allow it with --lenient-end",
                     ) from lost
                 raise
-            if begun and not self._pace.note(time.monotonic() - since, len(octets)):
-                raise ConnectionLost(
-                    f"the server sent less than {SLOWEST} octets a second for a minute", where=self.where
-                )
             self._reader.feed(octets)
         return event
 

@@ -137,6 +137,11 @@ class AnswerReader:
         self._line = bytearray()  # what came before those literals
         self._untagged = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part of an answer is here and the rest is not."""
+        return bool(self._buffer or self._line or self._skip)
+
     def feed(self, octets: bytes) -> list[Answer]:
         """The answers that ``octets`` complete, in order. Raises ProtocolError."""
         self._buffer += octets

@@ -153,7 +153,7 @@ class Uploader:
         session.wire.send(tag + b" NOOP\r\n")
         heard: list[Answer] = []
         while not any(answer.tag == tag or answer.kind == "BYE" for answer in heard):
-            heard += self._reader.feed(session.wire.connection.receive())
+            heard += self._reader.feed(session.wire.connection.receive(begun=self._reader.begun))
         return heard
 
     def _drop(self) -> None:
@@ -231,7 +231,7 @@ class Uploader:
                     if heard := wire.connection.poll():  # a refusal may come early
                         conversation.receive(heard)
                 elif not conversation.finished:
-                    conversation.receive(wire.connection.receive())
+                    conversation.receive(wire.connection.receive(begun=self._reader.begun))
         except ConnectionLost as error:
             with contextlib.suppress(ConnectionLost):  # the last words, if some have arrived
                 while not conversation.finished and (heard := wire.connection.poll()):

@@ -77,7 +77,7 @@ class Wire(imaplib.IMAP4):
         if size > LITERAL_LIMIT:
             raise ProtocolError(f"a literal of {size} octets, where no message was asked for")
         while len(self._buffer) < size:
-            self._more()
+            self._more(begun=True)
         octets = bytes(self._buffer[:size])
         del self._buffer[:size]
         self._held(size)
@@ -89,7 +89,7 @@ class Wire(imaplib.IMAP4):
             searched = len(self._buffer)
             if searched > LINE_LIMIT:
                 raise ProtocolError(f"a line longer than {LINE_LIMIT} octets")
-            self._more()
+            self._more(begun=bool(self._buffer))
         self.last_line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         self._held(end + 1)
@@ -126,8 +126,8 @@ class Wire(imaplib.IMAP4):
         """Seconds since something was sent last."""
         return time.monotonic() - self._last_sent
 
-    def _more(self) -> None:
-        self._buffer += self.connection.receive()
+    def _more(self, *, begun: bool) -> None:
+        self._buffer += self.connection.receive(begun=begun)
 
     def _held(self, octets: int) -> None:
         """imaplib keeps these octets until the command is over."""
@@ -138,7 +138,7 @@ class Wire(imaplib.IMAP4):
     def _stream(self, size: int, sink: Sink) -> None:
         while size:
             if not self._buffer:
-                self._buffer += self.connection.receive(STREAM_CHUNK)
+                self._buffer += self.connection.receive(STREAM_CHUNK, begun=True)
             octets = bytes(self._buffer[:size])
             del self._buffer[:size]
             size -= len(octets)

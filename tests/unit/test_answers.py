@@ -66,6 +66,15 @@ def test_answers_come_out_of_any_pieces(cuts: list[int]) -> None:
     assert heard == ANSWERS
 
 
+def test_half_an_answer_is_known_to_have_begun() -> None:
+    reader = AnswerReader()
+    begun = []
+    for octets in (b"* 1 FETCH (X {3}", b"\r\n", b"ab", b"c", b")\r\n", b"A1", b" OK\r\n"):
+        reader.feed(octets)
+        begun.append(reader.begun)
+    assert begun == [True, True, True, True, False, True, False]
+
+
 def test_half_an_answer_waits_for_its_end() -> None:
     reader = AnswerReader()
     assert reader.feed(b"A1 OK do") == []

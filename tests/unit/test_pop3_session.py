@@ -22,7 +22,7 @@ from pop2imap.errors import (
     TlsRefused,
 )
 from pop2imap.sources import pop3_wire
-from pop2imap.sources.pop3_session import SLOW_FOR, SLOWEST, Pace, Session, open_session
+from pop2imap.sources.pop3_session import Session, open_session
 from tests.fakes.pop3_server import (
     CAPABILITIES,
     CERTIFICATE,
@@ -297,16 +297,14 @@ class TestLimits:
     def test_endless_capabilities_end_it(self) -> None:
         refused(Maildrop(answers={"CAPA": endless(b"X-MORE\r\n" * 100)}), ProtocolError)
 
-    def test_a_server_that_only_drips_is_too_slow(self) -> None:
-        pace = Pace()
-        assert pace.note(SLOW_FOR - 1, 1)
-        assert not pace.note(1, 1)
-
-    def test_a_server_that_pauses_and_goes_on_is_not(self) -> None:
-        pace = Pace()
-        assert pace.note(SLOW_FOR - 1, 1)
-        assert pace.note(1, int(SLOWEST * SLOW_FOR))
-        assert pace.note(SLOW_FOR - 1, 1)
+    def test_a_message_that_only_drips_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        maildrop = Maildrop([b"x"], answers={"RETR": endless(b"x" * 4096)})
+        with Pop3Server(maildrop) as server, session(server) as opened:
+            monkeypatch.setattr(net, "SLOW_FOR", 0.0)
+            monkeypatch.setattr(net, "SLOWEST", 1 << 60)
+            opened.send(pop3_wire.retr(1))
+            with pytest.raises(ConnectionLost, match="octets a second"):
+                opened.drain()
 
 
 class TestSession:

@@ -474,6 +474,15 @@ def test_a_server_that_falls_silent_is_given_up() -> None:
             Session(silent)
 
 
+def test_an_answer_that_only_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = b'* LIST () "/" {900000}\r\n' + b"x" * 900_000 + b"\r\n{tag} OK\r\n"
+    with session_with(ImapAccount(answers={"LIST": long})) as (session, _):
+        monkeypatch.setattr(net, "SLOW_FOR", 0.0)
+        monkeypatch.setattr(net, "SLOWEST", 1 << 60)
+        with pytest.raises(ConnectionLost, match="octets a second"):
+            session.listing()
+
+
 # -- special uses
 
 
