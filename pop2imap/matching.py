@@ -9,7 +9,7 @@ breaks none; that makes the result the largest possible, whatever is preferred.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from pop2imap.journal import Placement
@@ -23,7 +23,8 @@ def match(
 
     ``digests``: match digests of the candidates that were read, by UID. A pair has equal match digests and a UID
     not below the claim's L; each UID is given once. As many stored claims as possible are matched, and besides
-    them as many intents as possible; where not all can be, those with the higher L come first, then the lower id.
+    them as many intents as possible; where not all can be, those come first that have a copy of equal INTERNALDATE
+    and flags, then those with the higher L, then the lower id.
     Among possible partners one of equal INTERNALDATE and flags is preferred, then one of equal INTERNALDATE, and
     stored claims choose before intents.
     """
@@ -44,7 +45,7 @@ def match(
 def _match_alike(claims: Iterable[Placement], candidates: Iterable[Found]) -> dict[int, int]:
     """``match`` for claims and candidates that all have the same match digest."""
     by_uid = {candidate.uid: candidate for candidate in candidates}
-    first_come = sorted(claims, key=lambda claim: (not claim.stored, -claim.lower_bound, claim.id))
+    first_come = _first_come(claims, by_uid.values())
     room = _Room({claim.lower_bound for claim in first_come}, by_uid)
     chosen = [claim for claim in first_come if room.reserve(claim.lower_bound)]
     taken: set[int] = set()
@@ -67,6 +68,20 @@ def _match_alike(claims: Iterable[Placement], candidates: Iterable[Found]) -> di
                     taken.add(lowest)
                     pairs[claim.id] = lowest
     return pairs
+
+
+def _first_come(claims: Iterable[Placement], candidates: Iterable[Found]) -> list[Placement]:
+    """In this order claims are promised a UID. Any order promises as many; this one lets a twin that did not arrive
+    go without, and not the one that did and has other flags."""
+    like = Counter(_date_and_flags(candidate) for candidate in candidates)
+    by_bound = sorted(claims, key=lambda claim: (not claim.stored, -claim.lower_bound, claim.id))
+    alien = set()
+    for claim in by_bound:
+        traits = _date_and_flags(claim)
+        if not like[traits]:
+            alien.add(claim.id)
+        like[traits] -= like[traits] > 0
+    return sorted(by_bound, key=lambda claim: (not claim.stored, claim.id in alien))
 
 
 def date_of(either: Found | Placement) -> int:

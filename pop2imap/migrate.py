@@ -111,6 +111,7 @@ class _Run:
         self.to_do = list(job.sources)
         self.quiet_since = journal.last_alive or started
         self.connected = False
+        self.cut_short = False  # by the limit: then no later source comes before the rest of this one
         self.fruitless, self.moved = 0, builder.moved
 
     def move(self) -> None:
@@ -195,13 +196,16 @@ class _Run:
                 progress=self.progress,
                 compare_placed=False,
             )
-            left = self.job.options.limit
-            todo = listed.todo if left is None else listed.todo[: max(left - self.builder.moved.messages, 0)]
+            todo = listed.todo
+            if self.job.options.limit is not None:
+                left = 0 if self.cut_short else self.job.options.limit - self.builder.moved.messages
+                todo = todo[: max(left, 0)]
             try:
                 settled = self._move_messages(source, listed, todo, folders)
             finally:
                 listed.rest_is_pending()
                 self.progress.finish()
+            self.cut_short = self.cut_short or len(todo) < len(listed.todo)
             settled = settled and listed.ledger.tally.all_in(
                 SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
             )

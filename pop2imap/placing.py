@@ -110,16 +110,19 @@ class Placer:
             return
         message, decision = item.message, item.decision
         entry = self._known(message.key)
+        begun = entry is not None and bool(entry.placed)  # what has a copy of its own borrows from no other
         if entry is not None and entry.account in SETTLED:
             self._close(item, entry.account)  # a message that its source could not name before it was read
-        elif not (entry and entry.placed) and (old := self._renamed(message.key, message.octets.digest)):
+        elif not begun and (old := self._renamed(message.key, message.octets.digest)):
             self._journal.rebind(old, message.key)
             self._close(item, self._journal.lookup([message.key])[message.key].account)
         elif decision.skip:
             self._journal.note([self._record(item, Account.SKIPPED, decision.skip)])
             self._builder.judged(item, skipped=decision.skip)
             self._close(item, Account.SKIPPED)
-        elif self._other_sources and self._journal.elsewhere(message.key, message.octets.digest):
+        elif (
+            not begun and self._other_sources and self._journal.elsewhere(message.key, message.octets.digest)
+        ):
             self._journal.note(
                 [self._record(item, Account.PRESENT, "the same octets came from another source")]
             )

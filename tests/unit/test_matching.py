@@ -56,6 +56,12 @@ def test_other_octets_and_unread_ones_are_no_pair() -> None:
     assert match([claim(1)], [found(1), found(2)], {1: B}) == {}
 
 
+def test_of_twins_the_one_goes_without_whose_flags_no_copy_has() -> None:
+    unread, read, flagged = claim(1), claim(2, flags=("\\Seen",)), claim(3, flags=("\\Flagged",))
+    there = [found(1), found(2, flags=("\\Flagged",))]
+    assert match([unread, read, flagged], there, {1: A, 2: A}) == {1: 1, 3: 2}
+
+
 def test_a_copy_that_is_stored_claims_before_an_intent() -> None:
     unsent, stored = claim(1, 5), claim(2, 3, stored=True)
     assert match([unsent, stored], [found(6)], {6: A}) == {2: 6}

@@ -128,6 +128,22 @@ def test_the_same_octets_from_two_sources_are_one_message(bench: Bench) -> None:
     assert bench.run(bench.drop(mail(1), mail(2)), bench.mbox(mail(2), mail(3), mail(2))).moved.messages == 0
 
 
+def test_what_was_begun_from_one_source_borrows_no_copy_from_another(bench: Bench) -> None:
+    """Else all of its twins would stand for the one copy that another source has brought."""
+    bench.rules = RULES
+    twin = mail("both 1")
+    folders = iter([Fate.STORED] * 3 + [Fate.REFUSED_NOW] * 9)
+    bench.server.fate = lambda upload: next(folders)
+    report = bench.run(bench.mbox(twin, twin, twin))
+    assert counts(report) == {"pending": 3}
+    assert bench.held("Copies") == Counter({twin: 3})
+    bench.server.fate = lambda upload: Fate.STORED
+    report = bench.run(bench.drop(twin), bench.mbox(twin, twin, twin))
+    assert counts(report) == {"stored": 4}
+    assert bench.held("Rest")[twin] >= 3, "no copy of the mbox is missing anywhere"
+    assert bench.held("Copies")[twin] >= 3
+
+
 def test_keep_duplicates_keeps_them(bench: Bench) -> None:
     report = bench.run(bench.drop(mail(1)), bench.mbox(mail(1)), keep_duplicates=True)
     assert counts(report) == {"stored": 2}
