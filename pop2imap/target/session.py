@@ -1,17 +1,8 @@
-"""One IMAP session: connecting, login, and every command but APPEND. The only importer of imapclient.
+"""One IMAP session: every command but login and APPEND. The only importer of imapclient.
 
-imapclient and imaplib do the talking; this module keeps their traps shut (:mod:`pop2imap.target.wire` some of
-them) and speaks to the rest of the program in our own words:
-
-* Nothing untagged outlives its command. imaplib piles it up, even what an attacker sent before STARTTLS.
-* STARTTLS is all or nothing: not offered, refused, PREAUTH, or one octet that stands behind its OK in clear
-  text ends the connection before any credential is sent (RFC 3501 6.2.1, RFC 9051 11.1).
-* What a refusal says is read from the last line that came, by :mod:`pop2imap.target.answers`, never from the
-  text of an exception.
-* Whatever a server may say that imapclient cannot read (ValueError, IndexError and more) is a ProtocolError.
-* No exception that leaves ``login`` holds the secret, nor hangs on one that does.
-
-Errors of every method: ConnectionLost, ProtocolError, ServerBusy; FolderError where a folder is concerned.
+imapclient and imaplib do the talking; around them, :mod:`pop2imap.target.wire` keeps the bounds,
+:mod:`pop2imap.target.asking` makes errors ours, :mod:`pop2imap.target.login` opens the door. Errors of every
+method: ConnectionLost, ProtocolError, ServerBusy; FolderError where a folder is concerned.
 
 This file stays whole although it is long: each command is a few lines, and the wall around imapclient has one
 gate.
@@ -20,11 +11,10 @@ gate.
 from __future__ import annotations
 
 import contextlib
-import imaplib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from imapclient import IMAPClient
 from imapclient.imap_utf7 import decode as decode_mutf7
@@ -35,21 +25,20 @@ from pop2imap import __version__, net
 from pop2imap.credentials import Secret
 from pop2imap.errors import (
     AuthenticationFailed,
-    ConnectionLost,
     FolderError,
     HostUnavailable,
-    Pop2imapError,
     ProtocolError,
     ServerBusy,
-    TlsRefused,
 )
 from pop2imap.logs import said
 from pop2imap.model import Found
 from pop2imap.target import fetched
-from pop2imap.target.answers import Answer, Meaning, parse
+from pop2imap.target.answers import Meaning, parse
 from pop2imap.target.append import quoted
+from pop2imap.target.asking import Asking, busy_or
 from pop2imap.target.folders import Listed, check_name
-from pop2imap.target.wire import CANNOT_READ, NoGreeting, Sink, Wire
+from pop2imap.target.login import log_in, start_tls
+from pop2imap.target.wire import NoGreeting, Sink, Wire
 from pop2imap.text import printable
 
 logging.getLogger("imapclient").addHandler(logging.NullHandler())
@@ -58,6 +47,9 @@ log = logging.getLogger(__name__)
 
 NAME_OCTETS = 200
 """Octets of a mailbox name in modified UTF-7: Maildir++ keeps a whole path in one file name of at most 255."""
+
+LISTED_OCTETS = 1024
+"""Octets of a name in a listing; longer ones are nobody's, and slow to compare."""
 
 UIDS_AT_ONCE = 5_000
 WIDEST_RANGE = 65_536
@@ -116,9 +108,11 @@ class Session:
         try:
             self._client = client
             self.wire: Wire = client._imap
+            self._asking = Asking(self.wire, self._where)
             self.greeting = ""
             if server.transport is net.Transport.STARTTLS:
-                self._start_tls()
+                start_tls(self._asking)
+                client._cached_capabilities = None
             elif self.wire.state == "AUTH":
                 raise AuthenticationFailed(
                     "the server says that somebody is logged in already (PREAUTH), not who", where=self._where
@@ -139,104 +133,21 @@ class Session:
         with contextlib.suppress(ProtocolError):
             answer = parse(line)
             if answer.kind == "BYE":
-                raise self._busy_or(HostUnavailable, "the server will not talk to us", answer)
+                raise busy_or(HostUnavailable, "the server will not talk to us", answer, self._where)
         raise ProtocolError(
             f"what listens there does not speak IMAP: {said(line, 100)}",
             where=self._where,
             todo="check host and port",
         )
 
-    def _start_tls(self) -> None:
-        def unsafe(what: str, todo: str = "") -> TlsRefused:
-            return TlsRefused(what, where=self._where, todo=todo)
-
-        if self.wire.state != "NONAUTH":
-            raise unsafe("the server claims a login before STARTTLS (PREAUTH), which makes TLS impossible")
-        if "STARTTLS" not in self.wire.capabilities:
-            raise unsafe("the server does not offer STARTTLS", "use imaps:// if it listens on port 993")
-        try:
-            with self._asking("asking for STARTTLS"):
-                done, _ = self.wire._simple_command("STARTTLS")
-        except (ProtocolError, ServerBusy) as error:
-            raise unsafe(f"the server refuses STARTTLS: {error.what}") from None
-        if done != "OK":
-            raise unsafe(f"the server refuses STARTTLS: {self._answer().words}")
-        if self.wire.buffered():
-            raise unsafe("somebody put octets behind the server's answer to STARTTLS: this may be an attack")
-        self.wire.connection.start_tls()
-        # whatever came in clear text may be an attacker's
-        self.wire.untagged_responses.clear()
-        self.wire.capabilities = ()
-        self._client._cached_capabilities = None
-        self._client._starttls_done = True
-
     def login(self, user: str, password: Secret, login_as: str = "") -> None:
-        """Log in as ``user``, or with the rights of ``user`` as ``login_as`` (SASL PLAIN, RFC 4616), and learn
-        what the server can do from now on.
-
-        One mechanism is tried, once: a second guess may lock an account. Raises AuthenticationFailed,
-        ServerBusy.
-        """
-        self._read_capabilities()
-        plain = "AUTH=PLAIN" in self.capabilities
-        self._check_login(plain, user, password, login_as)
-        failure: Pop2imapError | None = None
-        try:
-            self._log_in(plain, user, password, login_as)
-        except Pop2imapError as error:
-            failure = error
-        except Exception:  # its text, its traceback and what it came from may hold the password
-            failure = self._login_refused()
-        if failure is not None:
-            failure.__cause__ = failure.__context__ = None
-            raise failure.with_traceback(None)
+        """Log in as ``user``, or with the rights of ``user`` as ``login_as``, and learn what the server can do
+        from now on. Raises AuthenticationFailed, ServerBusy."""
+        offered = self._read_capabilities()
+        log_in(self._asking, self.server.transport, offered, user, password, login_as)
         self._read_capabilities()
 
-    def _check_login(self, plain: bool, user: str, password: Secret, login_as: str) -> None:
-        def refuse(what: str, todo: str = "") -> NoReturn:
-            raise AuthenticationFailed(what, where=self._where, todo=todo)
-
-        if any(mark in text for text in (user, login_as, password.reveal()) for mark in "\0\r\n"):
-            refuse("user name or password holds a line break or a NUL, which no login takes")
-        if plain:
-            return
-        if login_as:
-            refuse("logging in for somebody else needs AUTH=PLAIN, which this server does not offer")
-        if "LOGINDISABLED" in self.capabilities:
-            clear = self.server.transport is net.Transport.CLEAR
-            refuse(
-                "the server allows no password here (LOGINDISABLED)",
-                "use imaps:// or imap+starttls://" if clear else "",
-            )
-        if not (user + password.reveal()).isascii():
-            refuse("the server offers only LOGIN, which takes no characters beyond ASCII")
-
-    def _log_in(self, plain: bool, user: str, password: Secret, login_as: str) -> None:
-        self.wire.untagged_responses.clear()
-        if plain:
-            self._client.plain_login(user, password.reveal(), login_as)
-            return
-        # imaplib would send the user name as it is: not quoted
-        arguments = (quoted(text.encode("ascii")).decode("ascii") for text in (user, password.reveal()))
-        done, _ = self.wire._simple_command("LOGIN", *arguments)
-        if done != "OK":
-            raise imaplib.IMAP4.error("refused")
-        self.wire.state = "AUTH"
-
-    def _login_refused(self) -> Pop2imapError:
-        try:
-            answer = self._answer()
-            if answer.kind not in {"NO", "BAD", "BYE"}:
-                self._unreadable("logging in")
-        except ProtocolError as error:
-            return error
-        if answer.kind == "BYE" or answer.meaning in {Meaning.BUSY, Meaning.LIMIT}:
-            return self._busy_or(ConnectionLost, "not logged in", answer)
-        return AuthenticationFailed(
-            f"login refused: {answer.words}", where=self._where, todo="check user name and password"
-        )
-
-    def _read_capabilities(self) -> None:
+    def _read_capabilities(self) -> frozenset[str]:
         with self._asking("asking what the server can do"):
             self.wire._simple_command("CAPABILITY")
             told = self.wire.untagged_responses.pop("CAPABILITY", [])
@@ -244,6 +155,7 @@ class Session:
             word.upper() for line in told if isinstance(line, bytes) for word in _text(line).split()
         )
         self._client._cached_capabilities = tuple(sorted(word.encode() for word in self.capabilities))
+        return self.capabilities
 
     def identify(self) -> str:
         """What the server calls itself, told our own name (RFC 2971), or the text of its greeting."""
@@ -297,7 +209,7 @@ class Session:
         with self._asking("listing folders"):
             done, _ = self.wire._simple_command(command, *arguments)
             if done != "OK":
-                self._refuse("listing folders")
+                self._asking.refused("listing folders")
             listed = []
             for record in _records(self.wire.untagged_responses.pop(command, [])):
                 parsed = parse_response(record)
@@ -320,11 +232,11 @@ class Session:
             arguments.append(f"(USE ({use}))")
         with self._asking("creating a folder", name):
             done, _ = self.wire._simple_command("CREATE", *arguments)
-            answer = self._answer()
+            answer = self._asking.answer()
         if done == "OK":
             return ""
         if answer.meaning is Meaning.BUSY:
-            raise self._busy_or(ServerBusy, "creating a folder", answer)
+            raise self._asking.busy_or(ServerBusy, "creating a folder", answer)
         if len(arguments) > 1:
             return self.create(name)  # the use is taken, or not allowed: the folder matters more
         return answer.words
@@ -354,9 +266,9 @@ class Session:
         with self._asking("opening a folder", name):
             self.wire.state = "AUTH"  # a failed one leaves none selected (RFC 3501 6.3.1)
             done, _ = self.wire._simple_command("EXAMINE" if read_only else "SELECT", _wire_name(name))
-            answer = self._answer()
+            answer = self._asking.answer()
             if done != "OK":
-                self._refuse("opening a folder", name)
+                self._asking.refused("opening a folder", name)
             self.wire.state = "SELECTED"
             told = self.wire.untagged_responses
             lines = [line for line in told.get("OK", ()) if isinstance(line, bytes)]
@@ -414,6 +326,8 @@ class Session:
         digests: list[fetched.BodyDigest] = []
 
         def new_sink() -> Sink:
+            if len(digests) >= len(uids):
+                raise ProtocolError("more messages came than were asked for", where=self._where)
             digests.append(fetched.BodyDigest())
             return digests[-1].update
 
@@ -432,7 +346,7 @@ class Session:
         with self._asking("fetching"):
             done, records = self.wire.uid("FETCH", uids, items)
             if done != "OK":
-                self._refuse("fetching")
+                self._asking.refused("fetching")
             return list(records)
 
     # -- the account
@@ -446,6 +360,11 @@ class Session:
             numbers = [(q.resource.upper(), fetched.number(q.usage), fetched.number(q.limit)) for q in quotas]
             return [(name, used, limit) for name, used, limit in numbers if used is not None and limit]
         return []
+
+    def _ask(self, doing: str, call: Callable[..., object], *arguments: object, folder: str = "") -> Any:
+        """Call one of imapclient's methods that do a whole command."""
+        with self._asking(doing, folder):
+            return call(*arguments)
 
     def noop(self) -> None:
         """Show that we are there, and learn whether the server is."""
@@ -461,58 +380,6 @@ class Session:
     def drop(self) -> None:
         """Close without a word. Never raises."""
         self.wire.shutdown()
-
-    # -- errors
-
-    @contextlib.contextmanager
-    def _asking(self, doing: str, folder: str = "") -> Iterator[None]:
-        """Around every command: nothing old before it, only errors of ours after it."""
-        self.wire.untagged_responses.clear()
-        try:
-            yield
-        except imaplib.IMAP4.abort:
-            answer = self._answer()
-            if answer.kind != "BYE":
-                self._unreadable(doing)
-            raise self._busy_or(
-                ConnectionLost, f"the server ended the session while {doing}", answer
-            ) from None
-        except imaplib.IMAP4.error:
-            self._refuse(doing, folder)
-        except CANNOT_READ:
-            self._unreadable(doing)
-
-    def _ask(self, doing: str, call: Callable[..., object], *arguments: object, folder: str = "") -> Any:
-        """Call one of imapclient's methods that do a whole command."""
-        with self._asking(doing, folder):
-            return call(*arguments)
-
-    def _answer(self) -> Answer:
-        return parse(self.wire.last_line)
-
-    def _refuse(self, doing: str, folder: str = "") -> NoReturn:
-        """Raise what the last answer, a NO or BAD, means."""
-        answer = self._answer()
-        if answer.kind not in {"NO", "BAD"}:
-            self._unreadable(doing)
-        if answer.meaning is Meaning.BUSY:
-            raise self._busy_or(ServerBusy, f"refused while {doing}", answer) from None
-        if folder:
-            raise FolderError(f"refused while {doing}: {answer.words}", where=printable(folder)) from None
-        raise ProtocolError(f"refused while {doing}: {answer.words}", where=self._where) from None
-
-    def _unreadable(self, doing: str) -> NoReturn:
-        last = said(self.wire.last_line, 100)
-        raise ProtocolError(
-            f"an answer that cannot be read while {doing}: {last}", where=self._where
-        ) from None
-
-    def _busy_or(self, otherwise: type[Pop2imapError], what: str, answer: Answer) -> Pop2imapError:
-        """ServerBusy if the server says that it is, else ``otherwise``."""
-        busy = answer.meaning in {Meaning.BUSY, Meaning.LIMIT}
-        return (ServerBusy if busy else otherwise)(
-            f"{what}: {answer.words}", where=self._where, retry_after=answer.retry_after
-        )
 
 
 _OUR_NAME = {"name": "pop2imap", "version": __version__}
@@ -544,7 +411,7 @@ def _name(raw: object) -> str | None:
     """A listed name, decoded; None if it could not be sent back as it came."""
     if isinstance(raw, int):
         raw = str(raw).encode()
-    if not isinstance(raw, bytes):
+    if not isinstance(raw, bytes) or len(raw) > LISTED_OCTETS:
         return None
     try:
         name: str = decode_mutf7(raw)
