@@ -38,6 +38,8 @@ MOST_OCTETS = 1 << 16
 
 KEYRING_SERVICE = "pop2imap"
 
+_PASSWORDS = frozenset({"POP2IMAP_SOURCE_PASSWORD", "POP2IMAP_TARGET_PASSWORD"})
+
 Side = Literal["source", "target"]
 
 _alive: weakref.WeakSet[Secret] = weakref.WeakSet()
@@ -266,7 +268,7 @@ def _read_file(path: Path, origin: str) -> str:
 def _run(arguments: tuple[str, ...], origin: str, environ: Mapping[str, str]) -> str:
     """What a password command prints, up to its first line end. Raises ConfigError, AuthenticationFailed."""
     where = f"{origin} {printable(arguments[0], 80)}"  # the other arguments may hold anything
-    own = {name: value for name, value in environ.items() if not name.endswith(("E_PASSWORD", "T_PASSWORD"))}
+    own = {name: value for name, value in environ.items() if name not in _PASSWORDS}
     try:
         done = subprocess.run(
             arguments,

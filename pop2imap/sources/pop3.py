@@ -24,7 +24,7 @@ from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
 from pop2imap.octets import StoredOctets, from_bytes
 from pop2imap.sources import Listing, ListProgress, pop3_errors, pop3_wire
 from pop2imap.sources.pop3_capabilities import Capabilities
-from pop2imap.sources.pop3_fetch import STRIKES, Experience, Fetcher, Request
+from pop2imap.sources.pop3_fetch import Experience, Fetcher, Request
 from pop2imap.sources.pop3_listing import DIGEST_NAME, POSITION_NAME, Names, Scan, Table, drop_count, merge
 from pop2imap.sources.pop3_session import Session, open_session
 from pop2imap.sources.pop3_wire import Command, Status
@@ -278,7 +278,7 @@ def _unread(ref: Ref, key: Key | None, answer: Status | None) -> Unread:
             ref.position,
             key,
             Account.UNREADABLE,
-            f"the session broke each of {STRIKES} times that it was asked for",
+            "the session broke each time that it was asked for, or it had no end",
         )
     account, reason = pop3_errors.message_refused(answer)
     return Unread(ref.position, key, account, reason)

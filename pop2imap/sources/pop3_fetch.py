@@ -14,7 +14,7 @@ What servers do to such a client, and what is done about it:
   pipelining. The same when a session breaks before a pipeline has brought a window full.
 * QUIRK(Cyrus 3.4, Exchange, servers that do not stuff dots): one message breaks the session, each time. It is
   asked for alone, and after ``STRIKES`` times it is left out, so that who opens again after each ConnectionLost
-  gets everything else.
+  gets everything else. A message past ``MESSAGE_LIMIT``, which may have no end at all, is left out at once.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ WINDOW_OCTETS = 4 << 20
 
 WINDOW_COMMANDS = 512
 
+MESSAGE_LIMIT = (1 << 32) - 1
+"""Octets of a message that are read at most: no IMAP literal holds more (RFC 3501 9, ``number``)."""
+
 STRIKES = 3
 """How often one message may break a session before it is left out."""
 
@@ -49,9 +52,9 @@ class Experience:
     one_at_a_time: str = ""
     strikes: Counter[Key | None] = field(default_factory=Counter)
 
-    def blame(self, ref: Ref) -> None:
+    def blame(self, ref: Ref, strikes: int = 1) -> None:
         if ref.key is not None:  # without a lasting name it would not be known again
-            self.strikes[ref.key] += 1
+            self.strikes[ref.key] += strikes
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,10 @@ class _Window:
         return any(not waiting.left_out for waiting in self._waiting)
 
 
+class _TooLarge(ProtocolError):
+    """The message past ``MESSAGE_LIMIT``: the session is of no more use, nor is asking for it again."""
+
+
 class Fetcher:
     """Fetches messages of one session, one stream of them at a time."""
 
@@ -166,6 +173,11 @@ class Fetcher:
         """One answer. When the session breaks at it, that is remembered."""
         try:
             answer = self._read_answer(more)
+        except _TooLarge as error:
+            if request.ref.key is None:
+                raise ProtocolError(error.what, where=error.where) from None
+            self._experience.blame(request.ref, STRIKES)
+            raise ConnectionLost(error.what, where=error.where) from None
         except ConnectionLost:
             self._experience.blame(request.ref)
             if pipelined and self._received < WINDOW_OCTETS:
@@ -194,6 +206,11 @@ class Fetcher:
         while isinstance(event := self._session.event(), Body):
             writer.write(event.octets)
             self._received += len(event.octets)
+            if writer.size > MESSAGE_LIMIT:
+                raise _TooLarge(
+                    f"a message goes on after {MESSAGE_LIMIT} octets, more than any IMAP server can take",
+                    where=self._session.where,
+                )
         with contextlib.suppress(
             ConnectionLost
         ):  # this message is whole; the next use of the session sees it

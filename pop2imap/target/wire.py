@@ -19,6 +19,7 @@ from pop2imap.errors import ProtocolError
 from pop2imap.target.answers import LINE_LIMIT, LITERAL_LIMIT, UNTAGGED_LIMIT
 
 STREAM_CHUNK = 1 << 18
+GREETING_LIMIT = 8 << 10
 MESSAGE_LIMIT = 1 << 32
 """Octets of one message body that are read from a server at most."""
 
@@ -49,12 +50,14 @@ class Wire(imaplib.IMAP4):
         self._server = server
         self._buffer = bytearray()
         self._answer_octets = 0
+        self._line_limit = GREETING_LIMIT
         self.last_line = b""
         """The last line that came, without its line end: the tagged answer, once a command is over."""
         self.new_sink: Callable[[], Sink] | None = None
         """Where the octets of literals go: asked anew for each. None: imaplib gets them."""
         try:
             super().__init__(server.host, server.port)
+            self._line_limit = LINE_LIMIT
         except BaseException as error:
             self.shutdown()
             if isinstance(error, (imaplib.IMAP4.error, *CANNOT_READ)):
@@ -87,8 +90,8 @@ class Wire(imaplib.IMAP4):
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
-            if searched > LINE_LIMIT:
-                raise ProtocolError(f"a line longer than {LINE_LIMIT} octets")
+            if searched > self._line_limit:
+                raise ProtocolError(f"a line longer than {self._line_limit} octets")
             self._more(begun=bool(self._buffer))
         self.last_line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]

@@ -139,9 +139,12 @@ def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_command_gets_no_mail_on_its_standard_input_and_no_other_password() -> None:
-    code = "import os, sys; print(repr(sys.stdin.read()), os.environ.get('POP2IMAP_SOURCE_PASSWORD'), os.environ['X'])"
-    environ = {"POP2IMAP_SOURCE_PASSWORD": "hunter2", "X": "y"}
-    assert got(python(code), environ) == "'' None y"
+    code = (
+        "import sys; from os import environ as e; "
+        "print(repr(sys.stdin.read()), e.get('POP2IMAP_SOURCE_PASSWORD'), e['VAULT_PASSWORD'])"
+    )
+    environ = {"POP2IMAP_SOURCE_PASSWORD": "hunter2", "VAULT_PASSWORD": "its own"}
+    assert got(python(code), environ) == "'' None its own"
 
 
 @pytest.mark.parametrize("command", ["", "   ", "'unclosed"])

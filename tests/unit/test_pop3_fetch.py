@@ -13,7 +13,7 @@ from pop2imap.errors import ConnectionLost, InternalError, LocalIOError, Protoco
 from pop2imap.model import Account, Message, Unread
 from pop2imap.sources import pop3_fetch
 from pop2imap.sources.pop3 import Pop3Source
-from tests.fakes.pop3_server import PASSWORD, USER, Maildrop, Pop3Server
+from tests.fakes.pop3_server import CAPABILITIES, PASSWORD, USER, Maildrop, Pop3Server, endless
 
 ONE_AT_A_TIME = ("USER", "UIDL", "TOP")
 
@@ -253,6 +253,31 @@ def test_a_spool_that_cannot_be_written_is_a_local_error(
         list(source.read(source.list().refs))
     source.close(settled=True)
     assert not server.wait()[0].quit
+
+
+@pytest.mark.parametrize("capabilities", [CAPABILITIES, ONE_AT_A_TIME])
+def test_a_message_without_end_is_left_out_at_once(
+    serve: Serve, capabilities: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pop3_fetch, "MESSAGE_LIMIT", 1 << 20)
+    maildrop = Maildrop(mail(3), capabilities=capabilities)
+    _, source = serve(maildrop)
+    maildrop.answers["RETR 2"] = endless(b"x" * 65536)
+    items, sessions = read_on(source, 2)
+    assert sessions == 2
+    assert [type(item) for item in items] == [Message, Unread, Message]
+    assert isinstance(items[1], Unread)
+    assert items[1].account is Account.UNREADABLE
+
+
+def test_a_message_without_end_and_name_ends_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pop3_fetch, "MESSAGE_LIMIT", 1 << 20)
+    maildrop = Maildrop(mail(1), capabilities=("USER",), answers={"UIDL": b"-ERR\r\n"})
+    _, source = serve(maildrop)
+    maildrop.answers["RETR 1"] = endless(b"x" * 65536)
+    source.open()
+    with pytest.raises(ProtocolError, match="goes on after"):
+        list(source.read(source.list().refs))
 
 
 def test_a_large_message_takes_no_memory(serve: Serve) -> None:
