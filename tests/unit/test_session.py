@@ -132,6 +132,7 @@ def test_a_login_that_nobody_made_is_refused(*, tls: bool) -> None:
         (b"SSH-2.0-OpenSSH_9.2\r\n", ProtocolError),
         (b"\x00\xff\xfe\r\n", ProtocolError),
         (b"* \r\n", ProtocolError),
+        (b"* OK " + b"x" * 300_000 + b"\r\n", ProtocolError),
         (b"* OK " + b"x" * 2_000_000 + b"\r\n", ProtocolError),
         (b"* OK half a li", ConnectionLost),
     ],
@@ -327,6 +328,13 @@ def test_a_listing_may_come_in_many_shapes() -> None:
     assert listed[2].delimiter == ""
     assert listed[-1].delimiter == "\\"
     assert "\\sent" in listed[3].attributes
+
+
+def test_names_that_no_folder_has_are_left_out() -> None:
+    names = [b"INBOX", b"x" * 1025, b"&" + b"AwADFg" * 100_000 + b"-"]
+    answer = b"".join(b'* LIST () "/" "%b"\r\n' % name for name in names) + b"{tag} OK\r\n"
+    with session_with(ImapAccount(answers={"LIST": answer})) as (session, _):
+        assert [listed.name for listed in session.listing()] == ["INBOX"]
 
 
 def test_special_uses_are_asked_for_and_done_without_where_that_fails() -> None:
@@ -587,6 +595,7 @@ def test_bodies_are_digested_in_every_shape_they_come_in() -> None:
         b'* LIST () "/" {3}\r\nabc\r\n* 1 FETCH (UID 5 BODY[] {5}\r\nhello)\r\n{tag} OK\r\n',
         b"* 1 FETCH (UID 5 BODY[] {5}\r\nhello BODY[TEXT] {2}\r\nab)\r\n{tag} OK\r\n",
         b"* 1 FETCH (UID 5 BODY[] {99999999999999}\r\nhello)\r\n{tag} OK\r\n",
+        b"* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\n" * 100_000 + b"{tag} OK\r\n",
     ],
 )
 def test_bodies_that_cannot_be_told_apart_are_protocol_errors(answer: bytes) -> None:
