@@ -1,8 +1,9 @@
 """The internal date of a message: which header tells it, and how its text is read.
 
 The first of these that is readable and plausible: the From_ date of an mbox, the top ``Received`` line (when
-the mail reached the account), the ``Date`` line (when it was sent, or so the sender says). Plausible is
-1970 to 2037: IMAP servers mangle other years, and no mail is older than the epoch.
+the mail reached the account), the ``Date`` line (when it was sent, or so the sender says). Plausible is from
+1970 on: no mail is older than the epoch, and QUIRK(Cyrus, Courier): they take the epoch itself for "now"; until
+2037: IMAP servers mangle later years; and not in the future, for QUIRK(Dovecot): it would store "now".
 
 Dates are found anywhere in a text, whatever stands around them: missing weekday, comments, two-digit years,
 no seconds, asctime order, named zones, ``GMT+0200``, trailing junk. ``email.utils.parsedate_tz`` is not used:
@@ -21,6 +22,9 @@ from pop2imap.model import DateFrom
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2037, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+SLACK = timedelta(days=1)
+"""How far clocks and zones may be wrong before a date counts as in the future."""
 
 MAX_TEXT = 4096
 """Characters of a header that are searched for a date."""
@@ -73,13 +77,17 @@ _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
-def internal_date(headers: Headers, envelope_date: datetime | None) -> tuple[datetime, DateFrom] | None:
+def internal_date(
+    headers: Headers, envelope_date: datetime | None, now: datetime = LATEST
+) -> tuple[datetime, DateFrom] | None:
     """The internal date (UTC, whole seconds) and the fact it is taken from, or None. Never raises.
 
-    ``envelope_date`` is a From_ date that its source vouches for; one without a zone is taken for UTC.
+    ``envelope_date`` is a From_ date that its source vouches for; one without a zone is taken for UTC. Dates more
+    than ``SLACK`` after ``now`` are in the future.
     """
+    latest = min(now + SLACK, LATEST) if now < LATEST else LATEST
     for date, date_from in _candidates(headers, envelope_date):
-        if date is not None and EARLIEST <= date <= LATEST:
+        if date is not None and EARLIEST < date <= latest:
             return date, date_from
     return None
 

@@ -89,7 +89,7 @@ class Decider:
             headers, dated = Headers.parse(b""), None
             if isinstance(item, Message):
                 headers = Headers.parse(item.octets.head())
-                dated = dates.internal_date(headers, item.envelope_date)
+                dated = dates.internal_date(headers, item.envelope_date, self._run_start)
             if dated is None and (held or isinstance(item, Message)) and len(held) < HOLD_LIMIT:
                 held.append(item)
                 continue

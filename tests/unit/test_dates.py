@@ -124,10 +124,18 @@ def test_an_implausible_date_gives_way_to_the_next(year: str) -> None:
 
 
 def test_the_first_and_the_last_plausible_second() -> None:
-    assert internal_date(headers("Date: 1 Jan 1970 00:00:00 +0000"), None) == (EARLIEST, DateFrom.DATE)
-    assert internal_date(headers("Date: 1 Jan 1970 00:00:00 +0001"), None) is None
+    first = EARLIEST + timedelta(seconds=1)
+    assert internal_date(headers("Date: 1 Jan 1970 00:00:01 +0000"), None) == (first, DateFrom.DATE)
+    assert internal_date(headers("Date: 1 Jan 1970 00:00:00 +0000"), None) is None
     assert internal_date(headers("Date: 31 Dec 2037 23:59:59 +0000"), None) == (LATEST, DateFrom.DATE)
     assert internal_date(headers("Date: 31 Dec 2037 23:59:59 -0001"), None) is None
+
+
+@pytest.mark.parametrize(("day", "counts"), [(2, True), (3, False)])
+def test_a_date_in_the_future_gives_way_but_for_clocks_that_are_wrong(day: int, counts: bool) -> None:
+    now = datetime(2001, 1, 1, 12, tzinfo=UTC)
+    found = internal_date(headers(f"Date: {day} Jan 2001 10:00:00 +0000"), None, now)
+    assert (found is not None) is counts
 
 
 def test_the_first_date_line_counts_and_an_encoded_one_is_decoded() -> None:
