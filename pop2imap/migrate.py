@@ -111,6 +111,7 @@ class _Run:
         self.to_do = list(job.sources)
         self.quiet_since = journal.last_alive or started
         self.connected = False
+        self.pipeline: Pipeline | None = None
         self.cut_short = False  # by the limit: then no later source comes before the rest of this one
         self.fruitless, self.moved = 0, builder.moved
 
@@ -210,7 +211,10 @@ class _Run:
                 SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
             )
         finally:
-            self.builder.source_remarks(source.id, source.close(settled=settled))
+            remarks = source.close(settled=settled)
+            if self.pipeline is not None:
+                self.pipeline.wait_for_reader()
+            self.builder.source_remarks(source.id, remarks)
 
     def _move_messages(self, source: Source, listed: Listed, todo: Sequence[Ref], folders: Folders) -> bool:
         if not todo:
@@ -238,7 +242,8 @@ class _Run:
             and bool(set(self.journal.counts()) - {source.id}),
         )
         items = listed.decider.decide(source.read(todo))
-        return Pipeline(items, placer, self.job.target, budgets, self.stop).run()
+        self.pipeline = Pipeline(items, placer, self.job.target, budgets, self.stop)
+        return self.pipeline.run()
 
     def _folders_at_end(self) -> None:
         """What the folders hold now, as far as the target still answers."""

@@ -226,6 +226,9 @@ class Connection:
             return octets
 
     def close(self) -> None:
-        """Close without a word. Never raises."""
+        """Close without a word. Never raises. A thread that waits in ``receive`` is woken: closing alone would
+        leave it waiting, and the connection open, and then on whatever is opened next under its number."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -34,6 +34,9 @@ SPOOL_BUDGET = 512 << 20
 OVERHEAD = 2048
 """Octets that a message costs beside its own."""
 
+READER_ENDS = 30.0
+"""Seconds that a reader whose source was closed is waited for."""
+
 TICK = 1.0
 """Seconds after which a waiting account thread shows that it is alive."""
 
@@ -147,6 +150,7 @@ class Pipeline:
     _jobs: queue.SimpleQueue[Batch | None] = field(default_factory=queue.SimpleQueue)
     _ended: threading.Event = field(default_factory=threading.Event)
     _in_flight: int = 0
+    _reader: threading.Thread | None = None
 
     def run(self) -> bool:
         """Returns True when everything was read and every batch has its outcomes, False when it was stopped.
@@ -154,7 +158,7 @@ class Pipeline:
         Raises what the source raised, what broke the placing, or a defect of either thread, in each case
         after the batches in flight came to their end.
         """
-        reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        reader = self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         uploader = threading.Thread(target=self._upload, name="uploader", daemon=True)
         reader.start()
         uploader.start()
@@ -165,11 +169,17 @@ class Pipeline:
             self._jobs.put(None)
             uploader.join()
 
+    def wait_for_reader(self) -> None:
+        """After a run that ended early, and once its source is closed: wait until the reader has noticed. Before
+        that nothing may be opened that could be taken for what it reads."""
+        if self._reader is not None:
+            self._reader.join(READER_ENDS)
+
     def _account(self) -> bool:
         reading, failure = True, None
         while reading or self._in_flight:
             if reading and (failure or self.placing.broken or self.stop.is_set()):
-                self._ended.set()  # the reader ends at its next message; nobody waits for it
+                self._ended.set()  # the reader ends at its next message, or when its source is closed
                 reading = False
                 continue
             try:

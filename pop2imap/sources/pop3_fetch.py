@@ -179,6 +179,8 @@ class Fetcher:
             self._experience.blame(request.ref, STRIKES)
             raise ConnectionLost(error.what, where=error.where) from None
         except ConnectionLost:
+            if self._session.closed:
+                raise
             self._experience.blame(request.ref)
             if pipelined and self._received < WINDOW_OCTETS:
                 self._experience.one_at_a_time = "a session broke when it had just begun to pipeline"

@@ -34,6 +34,8 @@ class Session:
         self.server = server
         self.where = str(server)
         self.capabilities = Capabilities()
+        self.closed = False
+        """By us: what comes to its end then is nobody's fault."""
         self._lenient_end = lenient_end
         self._reader = ReplyReader(self.where, lenient_end=lenient_end)
         self._next: Event | None = None
@@ -55,6 +57,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection without a word. Never raises."""
+        self.closed = True
         self._connection.close()
 
     def send(self, *commands: Command) -> None:

@@ -53,8 +53,8 @@ from tests.fakes.memory_target import (
 )
 
 SEED = 20261123
-LIVES = 40
-TOGETHER = 4
+LIVES = 30
+TOGETHER = 3
 RUNS = 6
 """Troubled runs in each life, at most."""
 
@@ -239,9 +239,7 @@ class Life:
             # the others are complete before it is begun: what is in two of them comes from the first
             self.sources[-1].grow(chance.choice(self.pool))
         if chance.random() < 0.2:
-            self.server.deliver(
-                chance.choice(list(self.server.mailboxes)), b"Subject: from a stranger\r\n\r\n"
-            )
+            self.server.deliver(chance.choice(list(self.server.mailboxes)), STRANGER)
         if in_peace and chance.random() < 0.3 and self.sources:
             chance.choice(self.sources).rename()
 

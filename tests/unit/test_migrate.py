@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -336,6 +337,38 @@ def test_a_maildrop_that_breaks_off_is_opened_again(bench: Bench) -> None:
     assert bench.held() == Counter(bench.maildrop.mail)
     assert dict(report.rules) == {}
     assert sum(report.dates.values()) == 7, "what was read twice counts once"
+
+
+class Stalls:
+    """An answer that stops in its middle the first time, until ``go_on``."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.times = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.times += 1
+        yield b"+OK\r\nSubject: slow\r\n"
+        if self.times == 1:
+            self.go_on.wait(20)
+        yield b"\r\nbody\r\n.\r\n"
+
+
+def test_a_maildrop_that_stalls_while_the_target_breaks_is_left_and_not_blamed(bench: Bench) -> None:
+    """Its reader waits for the rest of a message, and has to be gone before anything is opened anew."""
+    source = bench.drop(*[mail(number) for number in range(1, 101)])
+    stalls = Stalls()
+    bench.maildrop.answers = {"RETR 90": stalls}
+    fates = iter([Fate.LOST])
+    bench.server.fate = lambda upload: next(fates, Fate.STORED)
+    try:
+        report = bench.run(source)
+        assert not [thread.name for thread in threading.enumerate() if thread.name == "reader"]
+    finally:
+        stalls.go_on.set()
+    assert counts(report) == {"stored": 100}
+    assert stalls.times == 2
+    assert not any("one at a time" in remark for remark in report.remarks)
 
 
 def test_quit_comes_only_when_everything_is_settled(bench: Bench) -> None:
