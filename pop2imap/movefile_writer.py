@@ -20,9 +20,14 @@ def toml_value(value: object) -> str:
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, int | float):
         return str(value)
-    # a JSON string is a TOML string, but for DEL, and for surrogates, which TOML cannot hold at all
+    # a JSON string is a TOML string, but for surrogates, which TOML cannot hold at all
     text = str(value).encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "".join(map(_shown, json.dumps(text, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    """A character of a string: what cannot be seen, or moves what can, is escaped."""
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def dump(config: Config) -> str:

@@ -93,7 +93,7 @@ class Pop3Source:
         return tuple(self._facts(session, how))
 
     def _facts(self, session: Session, how: str) -> Iterator[str]:
-        yield f"POP3 at {self._server}: {session.greeting.words or 'no greeting'}"
+        yield f"POP3 at {self._server}: {session.greeting.words}".removesuffix(": ")
         travel = {
             net.Transport.TLS: "over TLS",
             net.Transport.STARTTLS: "over TLS, begun with STLS",

@@ -169,6 +169,7 @@ class Session:
                 todo="use pop3s:// (port 995), and do not trust this network",
             )
         self._reader = ReplyReader(self.where, lenient_end=self._lenient_end)
+        self.greeting = Status(True, "", "")  # it came in clear text: it may be an attacker's
         with self._failing():
             self._connection.start_tls()
 

@@ -267,3 +267,11 @@ def test_any_text_survives_toml(text: str) -> None:
 def test_values_of_each_kind_survive_toml() -> None:
     for value in (True, False, 7, 1.5, date(2015, 1, 31), ["a", "b"]):
         assert tomllib.loads(f"key = {toml_value(value)}")["key"] == value
+
+
+def test_what_is_written_down_does_nothing_to_a_terminal() -> None:
+    text = "/mail/\x1b[2J\x7f\x9b\u2028\u202e\U000e0041ü.mbox"
+    written = toml_value(text)
+    assert written.isprintable()
+    assert "ü" in written
+    assert tomllib.loads(f"key = {written}")["key"] == text

@@ -1,14 +1,22 @@
-"""Connections: what is too slow."""
+"""Connections: whom they trust, and what is too slow."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 
 import pytest
 
 from pop2imap import net
 from pop2imap.errors import ConnectionLost
-from pop2imap.net import SLOW_FOR, SLOWEST, Connection, Pace, Server, Transport
+from pop2imap.net import SLOW_FOR, SLOWEST, Connection, Pace, Server, Transport, tls_context
+
+
+def test_certificates_and_host_names_are_always_checked_and_old_tls_is_refused() -> None:
+    context = tls_context(Server("mail.example.com", 993, Transport.TLS))
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_a_server_that_only_drips_is_too_slow() -> None:

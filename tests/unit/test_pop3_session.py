@@ -103,6 +103,11 @@ class TestTls:
         assert log.before_tls == ["CAPA", "STLS"]
         assert log.commands == ["CAPA", "STLS", "CAPA", f"USER {USER}", f"PASS {PASSWORD}", "CAPA"]
 
+    def test_by_stls_forgets_what_was_said_in_clear_text(self) -> None:
+        maildrop = Maildrop(capabilities=WITH_STLS, greeting=b"+OK Gpop ready, or so they say\r\n")
+        with Pop3Server(maildrop) as server, session(server, STARTTLS) as opened:
+            assert opened.greeting.words == ""
+
     def test_by_stls_works_without_capa(self) -> None:
         maildrop = Maildrop(capabilities=WITH_STLS, answers={"CAPA": b"-ERR what?\r\n"})
         with Pop3Server(maildrop) as server, session(server, STARTTLS) as opened:
