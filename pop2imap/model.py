@@ -216,7 +216,8 @@ class Stored:
 class Refused:
     """The server did *not* store it (RFC 3501 6.3.11: a NO leaves the mailbox as it was).
 
-    ``again`` is NEVER for what concerns this message, LATER for what concerns the account (quota, busy).
+    ``again`` is NEVER for what concerns this message, LATER for what concerns the account (quota, busy), NOW for
+    what was not sent because there was no connection to send it on.
     """
 
     reason: str

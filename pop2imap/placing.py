@@ -242,6 +242,9 @@ class Placer:
                     self._outcome(opened, Account.STORED)
                 case Refused(again=Again.NEVER):
                     self._outcome(opened, Account.REFUSED, outcome.reason)
+                case Refused(again=Again.NOW):
+                    self._broken = self._broken or ConnectionLost(outcome.reason, where=batch.mailbox.folder)
+                    self._outcome(opened, Account.PENDING)
                 case Refused():
                     self._broken = self._broken or ServerBusy(
                         outcome.reason,

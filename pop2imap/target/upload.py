@@ -24,7 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ProtocolError
+from pop2imap.errors import Again, ConnectionLost, FolderError, HostUnavailable, Pop2imapError, ProtocolError
 from pop2imap.model import Mailbox, Outcome, Refused, Stored, Unknown, Upload
 from pop2imap.target.answers import Answer, AnswerReader, Meaning
 from pop2imap.target.append import (
@@ -58,10 +58,11 @@ class _Job:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     commands: deque[list[int]] = field(default_factory=deque)
     stopped: str = ""
+    again: Again = Again.LATER
     doubtful: int | None = None  # refused with a limit, and nothing accepted since
 
     def finished(self) -> list[Outcome]:
-        unsent = Refused(f"not sent: {self.stopped}", Again.LATER)
+        unsent = Refused(f"not sent: {self.stopped}", self.again)
         return [self.outcomes.get(position, unsent) for position in range(len(self.uploads))]
 
 
@@ -124,6 +125,8 @@ class Uploader:
                 session = self._ready()
             except Pop2imapError as error:
                 job.stopped = str(error)
+                if isinstance(error, HostUnavailable) and error.again is not Again.NEVER:
+                    job.again = Again.NOW
                 return
             if not planned:
                 job.commands.extend(self._plan(job, sound, session))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -15,11 +15,11 @@ import pytest
 
 from pop2imap.config import Mark, Options
 from pop2imap.credentials import Secret
-from pop2imap.errors import AuthenticationFailed, ExitCode, HostUnavailable, NotFinished, ServerBusy
+from pop2imap.errors import Again, AuthenticationFailed, ExitCode, HostUnavailable, NotFinished, ServerBusy
 from pop2imap.job import Job
 from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
-from pop2imap.model import Account, Remark, Upload
+from pop2imap.model import Account, Mailbox, Outcome, Refused, Remark, Upload
 from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
 from pop2imap.report import Count, Report
@@ -315,6 +315,23 @@ def test_a_lost_connection_is_opened_again_and_nothing_comes_twice(
     report = bench.run(bench.mbox(*messages, messages[0]))
     assert (counts(report), report.exit_code) == ({"stored": 7}, ExitCode.OK)
     assert bench.held() == Counter([*messages, messages[0]])
+
+
+def test_an_uploading_session_that_cannot_be_opened_at_once_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter([True])
+    append = MemoryTarget.append
+
+    def no_connection(target: MemoryTarget, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+        if next(tries, False):
+            return [Refused("not sent: nothing listens there", Again.NOW)] * len(uploads)
+        return append(target, mailbox, uploads)
+
+    monkeypatch.setattr(MemoryTarget, "append", no_connection)
+    report = bench.run(bench.mbox(mail(1), mail(2)))
+    assert (counts(report), report.exit_code) == ({"stored": 2}, ExitCode.OK)
+    assert sum(bench.waits) == pytest.approx(1)
 
 
 def test_a_target_that_never_answers_ends_the_run_after_some_tries(bench: Bench) -> None:

@@ -344,6 +344,17 @@ def test_an_uploading_session_that_cannot_be_opened_is_a_reason_to_wait() -> Non
         assert shape(target.append(mailbox, mail(2))) == "SS"
 
 
+def test_an_uploading_session_that_meets_nobody_may_be_tried_at_once() -> None:
+    with ImapServer(ImapAccount()) as server:
+        target = ImapTarget(server.address(), USER, Secret(PASSWORD))
+        target.open()
+        mailbox = target.prepare("INBOX")
+    (outcome,) = target.append(mailbox, mail(1))
+    target.close()
+    assert isinstance(outcome, Refused)
+    assert outcome.again is Again.NOW
+
+
 def test_a_session_that_was_ended_while_nothing_was_sent_is_made_again() -> None:
     account = ImapAccount(appenduid=lambda v, uids: "done\r\n* BYE autologout after ")
     with opened(account) as (target, mailbox, server):
