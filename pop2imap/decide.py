@@ -130,9 +130,9 @@ class Decider:
     def _out_of_range(self, date: datetime) -> str:
         day, since, before = date.date(), self._options.since, self._options.before
         if since is not None and day < since:
-            return f"dated {day}, before --since {since}"
+            return f"dated before {since} (--since)"
         if before is not None and day >= before:
-            return f"dated {day}, not before --before {before}"
+            return f"dated {before} or later (--before)"
         return ""
 
     def _flags(self, message: Message, decision: Decision, date: datetime) -> tuple[frozenset[str], bool]:

@@ -100,7 +100,7 @@ class Forecast:
                 size=message.size,
             )
             return Account.REFUSED
-        self._builder.touched(folder, mailbox)
+        self._builder.touched(folder, mailbox, asked=self._target is not None)
         self._builder.why(rule, folder, "; ".join(item.decision.why))
         if self._is_there(item, mailbox):
             return Account.PRESENT

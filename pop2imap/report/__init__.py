@@ -132,7 +132,7 @@ class Report:
         """Why the source must not be deleted yet; empty if it may."""
         counts = self.counts
         reasons = [
-            f"{counts[account].messages} {account.value}"
+            f"{counts[account].messages:,} {account.value}"
             for account in Account
             if account not in {Account.STORED, Account.PRESENT} and counts[account].messages
         ]

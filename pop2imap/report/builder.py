@@ -124,8 +124,9 @@ class ReportBuilder:
         """The first message of each rule and folder explains that rule and folder."""
         self._whys.setdefault((rule, folder), why)
 
-    def touched(self, folder: str, mailbox: Mailbox | None) -> None:
-        """This run writes (or would write) to a folder; None: it is not there yet."""
+    def touched(self, folder: str, mailbox: Mailbox | None, *, asked: bool = True) -> None:
+        """This run writes (or would write) to a folder; None: it is not there yet, or, if the target was not
+        ``asked``, nothing is known of it."""
         if folder not in self._folders:
             self._folders[folder] = FolderReport(
                 folder,
@@ -134,7 +135,7 @@ class ReportBuilder:
                 Count(),
                 Count(),
                 None,
-                created=mailbox is None or mailbox.created,
+                created=asked and (mailbox is None or mailbox.created),
             )
 
     def added(self, folder: str, octets: int, flags: Iterable[str]) -> None:

@@ -174,7 +174,7 @@ def _next(report: Report) -> str:
         case ExitCode.OK:
             return "run it again whenever new mail has come to the source; only that is moved"
         case ExitCode.INCOMPLETE:
-            return "look at the messages named above; all the others are in the target"
+            return "look at the messages named above; nothing else is left to move"
         case _:
             return "run the same command again; it goes on where it stopped"
 

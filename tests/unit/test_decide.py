@@ -138,7 +138,7 @@ def test_rules_add_and_take_away() -> None:
     assert item.decision.folders == ("X",)
 
 
-def test_days_out_of_range_are_skipped_with_words() -> None:
+def test_days_out_of_range_are_skipped_in_words_that_a_report_can_count() -> None:
     options = Options(since=date(2020, 1, 1), before=date(2021, 1, 1))
     items = decide(
         message(1, "Tue, 31 Dec 2019"),
@@ -149,10 +149,10 @@ def test_days_out_of_range_are_skipped_with_words() -> None:
     )
     skipped = [i.decision.skip for i in items if isinstance(i, Decided)]
     assert skipped == [
-        "dated 2019-12-31, before --since 2020-01-01",
+        "dated before 2020-01-01 (--since)",
         "",
         "",
-        "dated 2021-01-01, not before --before 2021-01-01",
+        "dated 2021-01-01 or later (--before)",
     ]
 
 

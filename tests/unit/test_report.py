@@ -117,6 +117,14 @@ def test_the_source_is_not_safe_to_delete_with_anything_left(account: Account) -
     assert made.as_dict()["safe_to_delete_source"] is False
 
 
+def test_a_folder_is_called_new_only_if_the_target_was_asked() -> None:
+    made = builder(dry_run=True)
+    made.touched("Asked", None)
+    made.touched("Unasked", None, asked=False)
+    asked, unasked = made.build(NOW).folders
+    assert (asked.created, unasked.created, unasked.before) == (True, False, None)
+
+
 def test_it_is_safe_when_all_is_there_and_the_listing_was_whole() -> None:
     assert "safe to delete the source: yes\n" in report(Account.STORED, Account.PRESENT).text()
     assert "may hold more" in report(Account.STORED, complete=False).text()
