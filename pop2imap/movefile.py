@@ -282,7 +282,7 @@ def _unknown_key(at: Sequence[str | int]) -> str:
     if table and key in RULE_KEYS:
         return "belongs at the top of the file, before any table"
     near = difflib.get_close_matches(key.replace("_", "-"), sorted(known), 1)
-    return f"there is no such key (did you mean {near[0]}?)" if near else "there is no such key"
+    return f'unknown key (did you mean "{near[0]}"?)' if near else "unknown key"
 
 
 def keys_of(table: str) -> frozenset[str]:

@@ -174,7 +174,7 @@ def _checked_start(first: str, *, whole: bool) -> str:
         for use in SPECIAL_USES:
             if whole and first.lower() == use.lower():
                 return use
-        raise Fault(unknown("special use", first, (use.lower() for use in SPECIAL_USES)))
+        raise Fault(unknown("special use", first, SPECIAL_USES))
     if first[0] in "~#":
         raise Fault(f'a folder name cannot begin with "{first[0]}": servers give it a meaning of their own')
     return first

@@ -50,6 +50,10 @@ class TomlRules(RuleList):
 
 def default(into: str = "INBOX", me: Sequence[str] = ()) -> TomlRules:
     """No file: own mail, and everything else into one folder. Raises ConfigError."""
+    try:
+        checked_folder(into)
+    except Fault as fault:
+        raise ConfigError(str(fault), where="--into") from None
     return parse(f"version = {VERSION}\n", "(no rules)", into=into, me=me)
 
 
@@ -70,7 +74,9 @@ def load(
         with path.open("rb") as file:
             octets = file.read(MOST_OCTETS + 1)
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=printable(where)) from None
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=printable(where), todo="check the path"
+        ) from None
     if len(octets) > MOST_OCTETS:
         raise ConfigError(f"is too large for rules (at most {MOST_OCTETS >> 20} MiB)", where=printable(where))
     try:

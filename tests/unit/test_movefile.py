@@ -137,7 +137,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     text = "\n".join(problems)
     for words in [
         "version: must be 1",
-        "sorce: there is no such key (did you mean source?)",
+        'sorce: unknown key (did you mean "source"?)',
         "[[source]] 1, endpoint: this URL holds a password",
         "[[source]] 1, password: a password does not belong in this file",
         "[[source]] 2, quoting: must be 'auto', 'mboxrd', 'mboxo' or 'none'",
@@ -151,7 +151,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         "options.limit: must be at least 1",
         "options.since: must be a day",
         "options.report[1]: the suffix of a report",
-        "options.asume-empty: there is no such key (did you mean assume-empty?)",
+        'options.asume-empty: unknown key (did you mean "assume-empty"?)',
         "options.endpoint: belongs in [[source]]",
     ]:
         assert words in text

@@ -73,7 +73,7 @@ def test_literal_names_are_their_authors_own(written: str, spelled: str) -> None
         ("a\u200bb", "invisible"),
         ("~home", 'cannot begin with "~"'),
         ("#news", 'cannot begin with "#"'),
-        ("\\Snet", 'did you mean "\\sent"'),
+        ("\\Snet", 'did you mean "\\Sent"'),
         ("\\All", "unknown special use"),
         ("\\Sent2", "unknown special use"),
         ("a /b", "space"),

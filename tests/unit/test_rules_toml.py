@@ -344,8 +344,9 @@ def test_faults_beside_the_file_are_faults() -> None:
         'rules.toml:1: me: "nobody" is no whole address',
         'rules.toml:1: --into: an empty level: a name neither begins nor ends with "/", nor has two in a row',
     )
-    with pytest.raises(ConfigError):
-        toml.default(into="{from}")
+    with pytest.raises(ConfigError) as caught:
+        toml.default(into="\\Nope")
+    assert str(caught.value).startswith('--into: unknown special use "\\Nope" (known: \\Archive, ')
 
 
 # --- warnings ------------------------------------------------------------------------------------------------
