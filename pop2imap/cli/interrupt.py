@@ -13,7 +13,8 @@ from pop2imap.errors import ExitCode
 from pop2imap.pipeline import Stop
 
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.NOT_FINISHED}
-_WORDS = "pop2imap: finishing the window in flight; again to leave at once\n"
+_FIRST = "pop2imap: finishing the batch in flight; again to leave at once\n"
+_SECOND = "pop2imap: left at once; nothing is lost: run the same command again, and it goes on\n"
 
 
 @contextlib.contextmanager
@@ -23,10 +24,11 @@ def watched(stop: Stop) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            _write(_SECOND)
             os._exit(ExitCode.INTERRUPTED)
         stop.exit_code = _SIGNALS[signal.Signals(number)]
         stop.set()
-        _write()
+        _write(_FIRST)
 
     before = {}
     for number in _SIGNALS:
@@ -39,8 +41,8 @@ def watched(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _write() -> None:
+def _write(words: str) -> None:
     """Past Python's own buffers, which this thread may be in the middle of; below the bar, if there is one."""
     with contextlib.suppress(OSError):
         lead = "\n" if os.isatty(2) else ""
-        os.write(2, (lead + _WORDS).encode("ascii"))
+        os.write(2, (lead + words).encode("ascii"))

@@ -54,13 +54,13 @@ def subjects(dovecot: Dovecot, user: str) -> Counter[bytes]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_one_signal_finishes_the_window_and_says_how_to_go_on(
+def test_one_signal_finishes_the_batch_and_says_how_to_go_on(
     dovecot: Dovecot, home: Path, number: int, code: int
 ) -> None:
     user = dovecot.user()
     process, out, err, port = interrupted(dovecot, home, user, [number])
     assert process.returncode == code, err
-    assert "finishing the window in flight" in err
+    assert "finishing the batch in flight" in err
     assert "pop2imap migrate mail.mbox" in err
     assert "Traceback" not in err
     stored = sum(subjects(dovecot, user).values())

@@ -44,6 +44,7 @@ def test_the_second_signal_leaves_at_once() -> None:
         "  signal.raise_signal(signal.SIGINT)\n  print('never', flush=True)\n"
     )
     assert (done.returncode, done.stdout) == (130, "still here\n")
+    assert "run the same command again" in done.stderr
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
