@@ -154,10 +154,9 @@ class BarProgress:
 
 def _note(doing: str, octets: int, messages: int) -> None:
     """For the log: what begins."""
-    if octets or messages:
-        phases.info("%s: %d messages, %d octets", doing, messages, octets)
-    else:
-        phases.info("%s", doing)
+    facts = [f"{messages} messages"] if messages else []
+    facts += [f"{octets} octets"] if octets else []
+    phases.info("%s%s", doing, f": {', '.join(facts)}" if facts else "")
 
 
 def _bar_class() -> type[tqdm[NoReturn]]:

@@ -37,11 +37,13 @@ class Checked:
     error: Pop2imapError | None = None
 
     def text(self) -> list[str]:
+        from pop2imap.report.text import size
+
         shown = [f"{self.role} {printable(self.endpoint)}"]
         shown += [f"  {printable(line, 500)}" for line in self.lines]
         if self.messages is not None:
             part = "" if self.complete else ", which is only a part of what is there"
-            shown.append(f"  {self.messages:,} messages, {self.octets / 1e6:,.1f} MB{part}")
+            shown.append(f"  {self.messages:,} messages, {size(self.octets)}{part}")
         shown += [f"  note: {printable(remark, 500)}" for remark in self.remarks]
         if self.error is not None:
             shown.append(f"  fails: {printable(str(self.error), 1000)}")

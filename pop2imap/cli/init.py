@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,10 +85,16 @@ def command(file: Path, source: tuple[str, ...], target: str | None, me: tuple[s
     tables.append(_table("[target]", goal, password))
     addresses = me or (goal.user,) * ("@" in goal.user)
     if ask and not me:
-        typed = click.prompt("Your own addresses", default=" ".join(addresses), show_default=True)
+        typed = click.prompt(
+            "Your own addresses, with spaces between (what they sent goes into the Sent folder; may be empty)",
+            default=" ".join(addresses),
+            show_default=bool(addresses),
+            err=True,
+        )
         addresses = tuple(typed.replace(",", " ").split())
     _write(file, _text(file, addresses, tables))
-    say(f"Written: {shown}\nNext: pop2imap check -c {shown}, then pop2imap plan -c {shown}")
+    quoted = shlex.quote(shown)
+    say(f"Written: {shown}\nNext: pop2imap check -c {quoted}, then pop2imap plan -c {quoted}")
     return 0
 
 
@@ -143,11 +150,13 @@ def _no_password(endpoint: Endpoint) -> Password | None:
 
 def _ask_password(endpoint: Endpoint) -> Password | None:
     click.echo(PASSWORDS.format(account=printable(str(endpoint))), err=True)
-    choice = click.prompt("1, 2 or 3", type=click.IntRange(1, 3), default=1, err=True)
-    if choice == 2:
+    choice = click.prompt(
+        "1, 2 or 3", type=click.Choice(("1", "2", "3")), default="1", show_choices=False, err=True
+    )
+    if choice == "2":
         file = click.prompt("Which file? (its first line is the password; chmod 600)", err=True)
         return "password-file", str(Path(file).expanduser().absolute())
-    if choice == 3:
+    if choice == "3":
         return "password-command", _asked("Which command? (no shell is started)", _words)
     return None
 

@@ -63,7 +63,7 @@ class FilePath(click.Path):
 
     def __init__(self, *, folder: bool = False) -> None:
         super().__init__(file_okay=not folder, path_type=Path)
-        self.name = "folder" if folder else "file"
+        self.name = "dir" if folder else "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if not str(value):

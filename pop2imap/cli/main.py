@@ -43,8 +43,13 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 pop2imap COMMAND --help tells of each command and its options.
-Exit codes: 0 all well, 3 some messages need a look, 75 run it again, 2 typed
-wrong; the others stand in docs/exit-codes.md.
+Exit codes:
+   0  all well                            69  a server cannot be used
+   2  typed wrong                         74  this machine: disk, journal, report
+   3  done; some messages need a look     75  not finished: run it again
+   4  the demo found a difference         77  a login was refused
+  65  a source is not what it should be   78  faults in a file, or no password
+  70  a defect of pop2imap: report it    130  interrupted: run it again
 """,
 )
 @click.version_option(__version__, "--version", message="%(prog)s %(version)s")

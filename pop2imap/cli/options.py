@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from pop2imap.config import CommandLine, Said
     from pop2imap.credentials import Side
 
-ENDS, LOGIN, WHERE, READING, OUTPUT = "Endpoints", "Login", "What goes where", "Reading", "Output"
+ENDS, LOGIN, WHERE, READING, STATE, OUTPUT = (
+    "Endpoints",
+    "Login",
+    "What goes where",
+    "Reading",
+    "State",
+    "Output",
+)
 
 EPILOG = """\b
 Endpoints:  pop3s://USER@HOST  pop3+starttls://USER@HOST
@@ -39,9 +46,9 @@ def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 state_dir = option(
     "--state-dir",
-    section=ENDS,
+    section=STATE,
     type=FilePath(folder=True),
-    help="Where the journal is kept.  [default: ~/.local/state/pop2imap]",
+    help="Where journals are kept.  [default: ~/.local/state/pop2imap]",
 )
 
 ends = _all(

@@ -58,20 +58,26 @@ def command(ctx: click.Context, /, **_: Any) -> int:
 
 def lines(status: Status) -> Iterator[str]:
     """One target in words."""
+    from pop2imap.model import Account
+    from pop2imap.report.text import size
+
     yield f"target {printable(status.identity)}"
     for source, counts in sorted(status.sources.items()):
         parts = ", ".join(
-            f"{messages:,} {account.value}" for account, (messages, _) in counts.items() if messages
+            f"{messages:,} {account.value}"
+            for account in Account
+            if (messages := counts.get(account, (0, 0))[0])
         )
         octets = sum(octets for _, octets in counts.values())
-        yield f"  from {printable(source)}: {parts or 'nothing yet'} ({octets / 1e6:,.1f} MB)"
+        yield f"  from {printable(source)}: {parts or 'nothing yet'} ({size(octets)})"
     for folder, (messages, octets) in sorted(status.folders.items()):
-        yield f"  {printable(folder)}: {messages:,} of ours, {octets / 1e6:,.1f} MB"
+        yield f"  {printable(folder)}: {messages:,} of ours, {size(octets)}"
     if status.runs:
         yield f"  last run: {_run(status.runs[0], status)}"
     if status.in_doubt:
-        yield f"  {status.in_doubt:,} sent whose arrival is not known yet; the next run looks for them"
-    yield f"  journal: {printable(str(status.path))}, {status.octets / 1e6:,.1f} MB"
+        then = "the next run looks for them" if status.process is None else "they are on their way"
+        yield f"  {status.in_doubt:,} sent whose arrival is not known yet; {then}"
+    yield f"  journal: {printable(str(status.path))}, {size(status.octets)}"
     yield f"  next: {_next(status)}"
 
 

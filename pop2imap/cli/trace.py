@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,7 @@ def command(ctx: click.Context, /, key: str, **_: Any) -> int:
     options.configure_logs(ctx.params)
     from pop2imap.cli.failure import SCHEMA_VERSION, tell
     from pop2imap.config import default_state_dir
-    from pop2imap.journal.history import accounts, read_history
+    from pop2imap.journal.history import MOST_TRACED, accounts, read_history
 
     state_dir = ctx.params["state_dir"] or default_state_dir()
     found: list[tuple[str, Traced]] = []
@@ -50,9 +51,13 @@ def command(ctx: click.Context, /, key: str, **_: Any) -> int:
                 "messages": [as_dict(identity, traced) for identity, traced in found],
             }
         )
-    else:
-        for identity, traced in found:
-            say("\n  ".join([*traced.lines(), f"target: {printable(identity)}"]))
+    elif found:
+        told = [
+            "\n  ".join([*traced.lines(), f"target: {printable(identity)}"]) for identity, traced in found
+        ]
+        if MOST_TRACED in Counter(identity for identity, _ in found).values():
+            told.append(f"{MOST_TRACED} messages of a target are shown at most: write more of the key")
+        say("\n\n".join(told))
     if not found:
         tell(f"no message of this name is known: {printable(key, 100)} (see pop2imap status)")
     return code
