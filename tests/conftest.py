@@ -1,32 +1,65 @@
-"""Fixtures that several kinds of tests share, above all the real mail server.
+"""Fixtures that several kinds of tests share, above all the real mail servers.
 
-Where Dovecot is missing, its tests are skipped and the summary says so in a line of its own. With ``CI=true`` or
+Where one of them is missing, its tests are skipped and the summary says so in a line of its own. With ``CI=true`` or
 ``POP2IMAP_REQUIRE_SERVERS=1`` they fail instead, so that nobody takes a run without them for a full one.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
 from tests.servers import dovecot as servers
+from tests.servers.courier import Courier
+from tests.servers.cyrus import Cyrus
+from tests.servers.server import Server, Unavailable
 
 DovecotFactory = Callable[..., servers.Dovecot]
+ServerFactory = Callable[..., Server]
+KINDS: dict[str, type[Server]] = {"Dovecot": servers.Dovecot, "Cyrus": Cyrus, "Courier": Courier}
+NOT_TESTED = "no real server: "
 
 
 def _required() -> bool:
     return os.environ.get("CI", "").lower() == "true" or os.environ.get("POP2IMAP_REQUIRE_SERVERS") == "1"
 
 
+def _without(why: str) -> NoReturn:
+    if _required():
+        pytest.fail(why)
+    pytest.skip(NOT_TESTED + why)
+
+
+@pytest.fixture(scope="session")
+def server_like() -> Iterator[ServerFactory]:
+    """Start a server of any kind and settings: ``server_like("Cyrus", ALTNS="yes")``. One for each choice."""
+    running: dict[tuple[str, tuple[tuple[str, str], ...]], Server] = {}
+
+    def like(kind: str, **settings: str) -> Server:
+        chosen = (kind, tuple(sorted(settings.items())))
+        if chosen not in running:
+            if kind == "Dovecot" and not servers.installed():
+                _without(servers.MISSING)
+            try:
+                running[chosen] = KINDS[kind](**settings)
+            except Unavailable as why:
+                _without(str(why))
+        return running[chosen]
+
+    yield like
+    for server in running.values():
+        server.stop(purge=True)
+
+
 @pytest.fixture(scope="session")
 def dovecot_like() -> Iterator[DovecotFactory]:
     """Start a Dovecot of certain settings: ``dovecot_like(SEP=".", PREFIX="INBOX.")``. One for each choice."""
     if not servers.installed():
-        if _required():
-            pytest.fail(servers.MISSING)
-        pytest.skip(servers.MISSING)
+        _without(servers.MISSING)
     running: dict[tuple[tuple[str, str], ...], servers.Dovecot] = {}
 
     def like(**settings: str) -> servers.Dovecot:
@@ -49,21 +82,19 @@ def dovecot(dovecot_like: DovecotFactory) -> servers.Dovecot:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for a real server is a system test, wherever it stands."""
     for item in items:
-        if "dovecot_like" in getattr(item, "fixturenames", ()):
+        if {"dovecot_like", "server_like"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.system)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
-    skipped = [
-        report
+    reasons = Counter(
+        str(report.longrepr[2]).partition(NOT_TESTED)[2]
         for report in terminalreporter.stats.get("skipped", ())
-        if servers.MISSING in str(report.longrepr)
-    ]
-    if skipped:
-        terminalreporter.write_line(
-            f"NOT TESTED: {len(skipped)} tests, {servers.MISSING}", red=True, bold=True
-        )
+        if isinstance(report.longrepr, tuple) and NOT_TESTED in str(report.longrepr[2])
+    )
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"NOT TESTED: {count} tests, {reason}", red=True, bold=True)
 
     figures = [
         f"{report.nodeid.rpartition('::')[2]}: {name} {value}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from imapclient import IMAPClient
 
-from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.server import Server
 
 FETCH_AT_ONCE = 50
 
@@ -26,19 +25,14 @@ class Kept:
     date: datetime
 
 
-@contextmanager
-def client(dovecot: Dovecot, user: str) -> Iterator[IMAPClient]:
+def client(server: Server, user: str) -> AbstractContextManager[IMAPClient]:
     """A logged-in client over TLS."""
-    context = ssl.create_default_context(cafile=str(dovecot.ca_file))
-    with IMAPClient("localhost", port=dovecot.imaps_port, ssl_context=context, timeout=60) as connected:
-        connected.normalise_times = False
-        connected.login(user, PASSWORD)
-        yield connected
+    return server.client(user)
 
 
-def messages(dovecot: Dovecot, user: str) -> Iterator[Kept]:
+def messages(server: Server, user: str) -> Iterator[Kept]:
     """Every message of every folder, in order of UID within a folder; ``\\Recent`` left out."""
-    with client(dovecot, user) as connected:
+    with client(server, user) as connected:
         for _attributes, _delimiter, name in connected.list_folders():
             connected.select_folder(name, readonly=True)
             uids = connected.search("ALL")
@@ -52,9 +46,9 @@ def messages(dovecot: Dovecot, user: str) -> Iterator[Kept]:
                     yield Kept(name, one[b"BODY[]"], frozenset(flags), one[b"INTERNALDATE"].astimezone(UTC))
 
 
-def folders(dovecot: Dovecot, user: str) -> Counter[str]:
+def folders(server: Server, user: str) -> Counter[str]:
     """How many messages each folder holds, empty ones included."""
-    with client(dovecot, user) as connected:
+    with client(server, user) as connected:
         return Counter(
             {
                 name: connected.folder_status(name, ["MESSAGES"])[b"MESSAGES"]
