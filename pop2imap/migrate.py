@@ -197,12 +197,9 @@ class _Run:
                 progress=self.progress,
                 compare_placed=False,
             )
-            todo = listed.todo
-            if self.job.options.limit is not None:
-                left = 0 if self.cut_short else self.job.options.limit - self.builder.moved.messages
-                todo = todo[: max(left, 0)]
+            todo, most = self._within_limit(listed)
             try:
-                settled = self._move_messages(source, listed, todo, folders)
+                settled = self._move_messages(source, listed, todo, most, folders)
             finally:
                 listed.rest_is_pending()
                 self.progress.finish()
@@ -216,7 +213,19 @@ class _Run:
                 self.pipeline.wait_for_reader()
             self.builder.source_remarks(source.id, remarks)
 
-    def _move_messages(self, source: Source, listed: Listed, todo: Sequence[Ref], folders: Folders) -> bool:
+    def _within_limit(self, listed: Listed) -> tuple[Sequence[Ref], int | None]:
+        """What to read, and how many of it to place at most (None: all). What is settled shows only in the reading
+        where the source cannot name its messages before."""
+        if self.job.options.limit is None:
+            return listed.todo, None
+        left = 0 if self.cut_short else max(self.job.options.limit - self.builder.moved.messages, 0)
+        if left and any(ref.key is None for ref in listed.todo):
+            return listed.todo, left
+        return listed.todo[:left], None
+
+    def _move_messages(
+        self, source: Source, listed: Listed, todo: Sequence[Ref], most: int | None, folders: Folders
+    ) -> bool:
         if not todo:
             return True
         self.progress.start("moving", sum(ref.size for ref in todo), len(todo))
@@ -240,10 +249,13 @@ class _Run:
             renamed=_Renamed(source.id, listed, self.journal),
             other_sources=not self.job.options.keep_duplicates
             and bool(set(self.journal.counts()) - {source.id}),
+            most=most,
         )
         items = listed.decider.decide(source.read(todo))
         self.pipeline = Pipeline(items, placer, self.job.target, budgets, self.stop)
-        return self.pipeline.run()
+        ended = self.pipeline.run()
+        self.cut_short = self.cut_short or placer.cut_short
+        return ended
 
     def _folders_at_end(self) -> None:
         """What the folders hold now, as far as the target still answers."""

@@ -69,6 +69,7 @@ class Placer:
 
     ``known``: what the journal knows of a key. ``renamed``: the settled key that this new key and digest stand
     for, if its source renamed it. ``other_sources``: whether the same octets may have come from another source.
+    ``most``: how many messages to place; the others are left pending, and ``cut_short`` says so.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Placer:
         known: Callable[[Key], Entry | None],
         renamed: Callable[[Key, bytes], Key | None],
         other_sources: bool,
+        most: int | None = None,
     ) -> None:
         self._journal, self._folders = journal, folders
         self._rules_digest = rules_digest
@@ -91,6 +93,8 @@ class Placer:
         self._budgets, self._progress = budgets, progress
         self._known, self._renamed = known, renamed
         self._other_sources = other_sources
+        self._most = most
+        self.cut_short = False
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, Copy] = {}  # by placement id
         self._broken: Pop2imapError | None = None
@@ -128,6 +132,9 @@ class Placer:
             )
             self._builder.judged(item)
             self._close(item, Account.PRESENT)
+        elif self._most == 0:
+            self.cut_short = True
+            self._budgets.release(message.octets.size)
         else:
             yield from self._place(item, entry)
 
@@ -162,6 +169,8 @@ class Placer:
                 continue
             if mailbox.name not in placed:
                 wanted.setdefault(mailbox.name, mailbox)  # INBOX and inbox are one
+        if wanted and self._most:
+            self._most -= 1
         opened.waiting = len(wanted)
         opened.copies = len(opened.accounts) + len(wanted)
         if not wanted:

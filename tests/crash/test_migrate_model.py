@@ -276,9 +276,7 @@ class Life:
         if chance.random() < 0.2:
             steps = iter(range(chance.randint(1, 8)))
             server.before = lambda step: None if next(steps, None) is not None else stop.set()
-        limit = (
-            chance.choice([None, None, None, 3]) if all(s.names is not None for s in self.sources) else None
-        )
+        limit = chance.choice([None, None, None, 3])
         if chance.random() < 0.7:
             self._run_and_die(stop, limit, chance.randint(1, 40))
         else:

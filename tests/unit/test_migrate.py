@@ -441,6 +441,14 @@ def test_a_long_maildrop_without_uidl_is_not_taken_for_a_renumbered_one(bench: B
     assert (counts(report), report.moved.messages, report.error) == ({"stored": 12}, 0, None)
 
 
+def test_a_limit_gets_on_without_uidl(bench: Bench) -> None:
+    bench.maildrop.answers = {"UIDL": b"-ERR what?\r\n"}
+    messages = [mail(number) for number in range(5)]
+    ran = [counts(bench.run(bench.drop(*messages), limit=2)) for _ in range(3)]
+    assert ran == [{"stored": 2, "pending": 3}, {"stored": 4, "pending": 1}, {"stored": 5}]
+    assert bench.held() == Counter(messages)
+
+
 def test_a_new_twin_without_uidl_is_no_new_name_of_the_old_one(bench: Bench) -> None:
     bench.maildrop.answers = {"UIDL": b"-ERR what?\r\n"}
     bench.run(bench.drop(mail(1)))
