@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 
 from tenacity import RetryCallState, Retrying
 
-from pop2imap.errors import Again, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError
 from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry, Journal
@@ -260,13 +260,16 @@ class _Run:
     def _folders_at_end(self) -> None:
         """What the folders hold now, as far as the target still answers."""
         ours = self.journal.folders()
+        answers = True
         for folder in self.builder.folders:
-            after = None
+            mailbox = None
             try:
-                mailbox = self.job.target.locate(folder)
-                after = mailbox.messages if mailbox else None
-            except Pop2imapError:
+                mailbox = self.job.target.locate(folder) if answers else None
+            except FolderError:
                 pass
+            except Pop2imapError:
+                answers = False
+            after = mailbox.messages if mailbox else None
             self.builder.at_end(folder, Count(*ours.get(folder, (0, 0))), after)
 
 
