@@ -9,18 +9,25 @@ unnamed temporary file first.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from pop2imap import logs
 from pop2imap.errors import LocalIOError, SourceDataError
 
 _COPY = 1 << 20
+_EVERY = 10.0
+"""Seconds between two lines on what has come through a pipe so far."""
+
+log = logging.getLogger(logs.PROGRESS)
 
 
 class Stamp(NamedTuple):
@@ -85,7 +92,7 @@ def open_file(path: Path, where: str) -> MboxFile:
 def copy_stream(path: Path | None, where: str, spool: Path | None) -> MboxFile:
     """Everything that comes through the pipe ``path`` (None: standard input), in a temporary file in ``spool``.
 
-    Raises SourceDataError if nothing can come, LocalIOError if there is no room for it.
+    Raises SourceDataError if nothing comes, LocalIOError if there is no room for it.
     """
     if path is None:
         if sys.stdin is None or sys.stdin.isatty():
@@ -101,6 +108,7 @@ def copy_stream(path: Path | None, where: str, spool: Path | None) -> MboxFile:
 
 
 def _copy(stream: BinaryIO, where: str, spool: Path | None) -> MboxFile:
+    octets, logged = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         with _no_room(spool):
             copy = stack.enter_context(tempfile.TemporaryFile("w+b", dir=spool, buffering=0))
@@ -109,12 +117,20 @@ def _copy(stream: BinaryIO, where: str, spool: Path | None) -> MboxFile:
                 piece = stream.read(_COPY)
             except OSError as error:
                 raise SourceDataError(f"cannot be read: {error.strerror}", where=where) from error
+            if not piece and not octets:
+                raise SourceDataError(
+                    "nothing came", where=where, todo="see what the program before the pipe says"
+                )
             if not piece:
                 return MboxFile(os.dup(copy.fileno()))
             with _no_room(spool):
                 written = 0
                 while written < len(piece):
                     written += copy.write(piece[written:])
+            octets += written
+            if time.monotonic() - logged >= _EVERY:
+                logged = time.monotonic()
+                log.info("reading %s: %.1f MB so far", where, octets / 1e6)
 
 
 @contextlib.contextmanager

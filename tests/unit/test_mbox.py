@@ -411,6 +411,23 @@ def test_no_room_for_a_pipe_is_a_local_error(monkeypatch: pytest.MonkeyPatch, tm
     assert caught.value.where == str(tmp_path / "missing")
 
 
+def test_a_pipe_through_which_nothing_comes_is_no_empty_mbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, b"")
+    with pytest.raises(SourceDataError, match="nothing came") as caught:
+        MboxSource(None).open()
+    assert "the program before the pipe" in caught.value.todo
+
+
+def test_a_slow_pipe_says_how_much_has_come(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pop2imap.sources.mbox_file._EVERY", 0.0)
+    piped(monkeypatch, FROM + ONE)
+    with caplog.at_level("INFO", "pop2imap.progress"):
+        MboxSource(None).open()
+    assert caplog.messages == ["reading standard input: 0.0 MB so far"]
+
+
 def test_a_terminal_is_no_mbox(monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
