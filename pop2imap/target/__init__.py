@@ -28,17 +28,18 @@ class TargetFacts:
         if self.quota_octets:
             used, limit = self.quota_octets
             quota = f"quota: {used / 1e6:.1f} of {limit / 1e6:.1f} MB used"
+        prefix = f"prefix {self.prefix}" if self.prefix else "no prefix"
         fast = [c for c in ("MULTIAPPEND", "LITERAL+", "LITERAL-", "UIDPLUS") if c in self.capabilities]
         return (
             self.server,
-            f"folders: prefix {self.prefix!r}, delimiter {self.delimiter!r}; "
+            f"folders: {prefix}, delimiter {self.delimiter or 'none'}; "
             + (
                 ", ".join(f"{use} is {name}" for use, name in sorted(self.special_use.items()))
                 or "no special-use folders"
             ),
             "offers "
             + (", ".join(fast) or "plain APPEND only")
-            + (f"; messages up to {self.append_limit} octets" if self.append_limit else ""),
+            + (f"; messages up to {self.append_limit:,} octets" if self.append_limit else ""),
             quota,
         )
 

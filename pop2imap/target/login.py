@@ -133,5 +133,7 @@ def _why(asking: Asking) -> Pop2imapError:
     if answer.kind == "BYE" or answer.meaning in {Meaning.BUSY, Meaning.LIMIT}:
         return asking.busy_or(ConnectionLost, "not logged in", answer)
     return AuthenticationFailed(
-        f"login refused: {answer.words}", where=asking.where, todo="check user name and password"
+        f"login refused: {answer.words}",
+        where=asking.where,
+        todo="check user name and password; some providers want an app password",
     )
