@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def as_dict(report: Report) -> dict[str, Any]:
         "result": report.exit_code.name.lower(),
         "exit_code": int(report.exit_code),
         "dry_run": report.dry_run,
-        "started": _time(report.started),
-        "finished": _time(report.finished),
+        "started": moment(report.started),
+        "finished": moment(report.finished),
         "target": report.target,
         "counts": {"source": report.listed.messages}
         | {account.value: counts[account].messages for account in Account},
@@ -84,7 +85,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "account": problem.account.value,
         "source": problem.source,
         "key": problem.key,
-        "date": _time(problem.date) if problem.date else None,
+        "date": moment(problem.date) if problem.date else None,
         "subject": problem.subject,
         "size": problem.size,
         "reason": problem.reason,
@@ -100,20 +101,20 @@ def as_csv(report: Report) -> str:
     for account, count in report.counts.items():
         rows.writerow(("count", account.value, count.messages, count.octets))
     for folder in report.folders:
-        rows.writerow(("folder", _cell(folder.folder), folder.added.messages, folder.added.octets))
+        rows.writerow(("folder", cell(folder.folder), folder.added.messages, folder.added.octets))
     for name, matched in report.rules:
-        rows.writerow(("rule", _cell(name), matched, ""))
+        rows.writerow(("rule", cell(name), matched, ""))
     for problem in report.problems:
         rows.writerow(
             (
                 problem.account.value,
-                _cell(problem.subject),
+                cell(problem.subject),
                 1,
                 "",
-                _time(problem.date) if problem.date else "",
+                moment(problem.date) if problem.date else "",
                 problem.size,
-                _cell(problem.key),
-                _cell(problem.reason),
+                cell(problem.key),
+                cell(problem.reason),
             )
         )
     return out.getvalue()
@@ -121,15 +122,21 @@ def as_csv(report: Report) -> str:
 
 def write(report: Report, path: Path) -> None:
     """See :meth:`Report.write`."""
-    match path.suffix.lower():
-        case ".json":
-            text = json.dumps(as_dict(report), indent=2) + "\n"
-        case ".csv":
-            text = as_csv(report)
-        case ".txt":
-            text = render(report, full=True)
-        case _:
-            raise UsageError(f"{path}: the suffix of a report is .json, .csv or .txt")
+    put(
+        path,
+        json=lambda: json.dumps(as_dict(report), indent=2) + "\n",
+        csv=lambda: as_csv(report),
+        txt=lambda: render(report, full=True),
+    )
+
+
+def put(path: Path, **forms: Callable[[], str]) -> None:
+    """Write into a file the form that its suffix picks. Raises UsageError for a suffix that is none of ``forms``,
+    LocalIOError when it cannot be written."""
+    form = forms.get(path.suffix.lower().removeprefix("."))
+    if form is None:
+        raise UsageError(f"{path}: the suffix of a report is .json, .csv or .txt")
+    text = form()
     try:
         with open(path, "w", encoding="utf-8", newline="", opener=_privately) as file:
             file.write(text)
@@ -141,8 +148,9 @@ def _count(count: Count) -> dict[str, int]:
     return {"messages": count.messages, "bytes": count.octets}
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def moment(at: datetime) -> str:
+    """A moment (UTC) for programs: ``2026-11-23T08:00:00Z``."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _privately(path: str, flags: int) -> int:
@@ -150,7 +158,7 @@ def _privately(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that a spreadsheet will not take for a formula (OWASP ASVS 1.2.10), and a terminal not for commands."""
     text = printable(text, CELL_LIMIT)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -48,7 +48,7 @@ def _lines(report: Report, full: bool) -> Iterator[str]:
     yield f"{'Plan' if plan else 'Report'}: {', '.join(s.id for s in report.sources) or 'nothing'} → {report.target}"
     if report.read_state_guessed:
         yield (
-            f"Read or unread is not known of {_messages(report.read_state_guessed)}; "
+            f"Read or unread is not known of {in_messages(report.read_state_guessed)}; "
             f"--mark {report.mark} decides: {_mark_in_words(report.mark)}."
         )
     yield ""
@@ -69,15 +69,15 @@ def _equation(report: Report) -> Iterator[str]:
     words = dict(WORDS)
     if report.dry_run:
         words |= {Account.STORED: "stored by an earlier run", Account.PENDING: "to be moved"}
-    table = _table("", "messages", "size")
+    table = new_table("", "messages", "size")
     table.add_row("listed at the source", f"{report.listed.messages:,}", size(report.listed.octets))
     for account, count in report.counts.items():
         if count.messages or account in {Account.STORED, Account.PENDING}:
             sign = "  = " if account is Account.STORED else "  + "
             table.add_row(sign + words[account], f"{count.messages:,}", size(count.octets))
-    yield from _drawn(table)
+    yield from drawn(table)
     if not report.dry_run:
-        yield f"moved in this run: {_messages(report.moved.messages)}, {size(report.moved.octets)}"
+        yield f"moved in this run: {in_messages(report.moved.messages)}, {size(report.moved.octets)}"
     if report.extra_copies:
         yield f"and {report.extra_copies:,} more copies, by rules that name more than one folder"
 
@@ -85,7 +85,7 @@ def _equation(report: Report) -> Iterator[str]:
 def _folders(report: Report) -> Iterator[str]:
     plan = report.dry_run
     columns = ["before", "to come" if plan else "added", "size", "unseen", "flagged"]
-    table = _table("folder", *columns, *(() if plan else ("ours", "after")))
+    table = new_table("folder", *columns, *(() if plan else ("ours", "after")))
     for folder in report.folders:
         name = folder.folder
         if folder.mailbox and folder.mailbox != name:
@@ -100,14 +100,14 @@ def _folders(report: Report) -> Iterator[str]:
         if not plan:
             row += [f"{folder.ours.messages:,}", _known(folder.after)]
         table.add_row(Text(name), *row)
-    yield from _drawn(table)
+    yield from drawn(table)
 
 
 def _rules(report: Report) -> Iterator[str]:
-    table = _table("rule", "matched")
+    table = new_table("rule", "matched")
     for name, matched in report.rules:
         table.add_row(Text(name), f"{matched:,}" if matched else "never")
-    yield from _drawn(table)
+    yield from drawn(table)
     if report.dry_run and report.whys:
         yield ""
         yield "why, by the first message of each:"
@@ -187,7 +187,8 @@ def _mark_in_words(mark: str) -> str:
     return "all count as read" if mark == "seen" else "all count as unread"
 
 
-def _messages(number: int) -> str:
+def in_messages(number: int) -> str:
+    """``1 message``, ``1,200 messages``."""
     return f"{number:,} message{'' if number == 1 else 's'}"
 
 
@@ -207,7 +208,8 @@ def size(octets: int) -> str:
             return f"{amount:.1f} {unit}"
 
 
-def _table(first: str, *others: str) -> Table:
+def new_table(first: str, *others: str) -> Table:
+    """A table without lines: a first column that may fold, and numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, overflow="fold")
     for name in others:
@@ -215,7 +217,7 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _drawn(table: Table) -> Iterable[str]:
+def drawn(table: Table) -> Iterable[str]:
     """Columns as wide as their contents, wide characters counted as two cells, no colours."""
     out = io.StringIO()
     Console(file=out, width=WIDTH, color_system=None, legacy_windows=False).print(table)
