@@ -10,4 +10,7 @@ extensions = ["myst_parser", "sphinx_click"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "pop2imap"
-suppress_warnings = ["myst.xref_missing", "ref.option"]  # files of the repository that are no pages; hidden options
+suppress_warnings = [
+    "myst.xref_missing",
+    "ref.option",
+]  # files of the repository that are no pages; hidden options
