@@ -87,7 +87,8 @@ def migrate(
 
 
 def _report(builder: ReportBuilder, stop: threading.Event, now: Now) -> Report:
-    if stop.is_set() and builder.error is None:
+    if stop.is_set() and (builder.error is None or isinstance(builder.error, NotFinished)):
+        builder.error = None
         builder.interrupted = stop.exit_code if isinstance(stop, Stop) else Stop.exit_code
     return builder.build(now())
 

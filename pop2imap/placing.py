@@ -211,19 +211,13 @@ class Placer:
     def _dispatch(self, name: str) -> Iterator[Batch]:
         """What waits for one mailbox: present already, or durably intended and on its way."""
         copies = self._waiting.pop(name).copies
-        mailbox = self._folders.mailbox(copies[0][1].folder)
-        inventory = self._folders.inventory(mailbox)
-        if inventory:
-            uids = inventory.claim([opened.item.message.octets for opened, _ in copies])
-            there, copies = (
-                [(copy, uid) for copy, uid in zip(copies, uids, strict=True) if uid is not None],
-                [copy for copy, uid in zip(copies, uids, strict=True) if uid is None],
-            )
-            for (opened, placement), uid in there:
-                self._journal.present(
-                    self._record(opened.item, Account.PENDING, copies=opened.copies), placement, uid
-                )
-                self._outcome(opened, Account.PRESENT)
+        try:
+            mailbox = self._folders.mailbox(copies[0][1].folder)
+            copies = self._without_present(mailbox, copies)
+        except FolderError as error:  # what is in there cannot be seen: nothing is sent there blindly
+            for opened, _ in copies:
+                self._outcome(opened, Account.REFUSED, str(error))
+            return
         if copies:
             ids = self._journal.intend(
                 [self._record(opened.item, Account.PENDING, copies=opened.copies) for opened, _ in copies],
@@ -233,6 +227,22 @@ class Placer:
             yield Batch(
                 mailbox, ids, [Upload(opened.item.message.octets, p.flags, p.date) for opened, p in copies]
             )
+
+    def _without_present(self, mailbox: Mailbox, copies: list[Copy]) -> list[Copy]:
+        """The copies that are not in the mailbox already; the others are present from now on."""
+        inventory = self._folders.inventory(mailbox)
+        if not inventory:
+            return copies
+        left = []
+        uids = inventory.claim([opened.item.message.octets for opened, _ in copies])
+        for (opened, placement), uid in zip(copies, uids, strict=True):
+            if uid is None:
+                left.append((opened, placement))
+                continue
+            record = self._record(opened.item, Account.PENDING, copies=opened.copies)
+            self._journal.present(record, placement, uid)
+            self._outcome(opened, Account.PRESENT)
+        return left
 
     # -- what comes from the target
 

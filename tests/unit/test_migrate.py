@@ -15,7 +15,15 @@ import pytest
 
 from pop2imap.config import Mark, Options
 from pop2imap.credentials import Secret
-from pop2imap.errors import Again, AuthenticationFailed, ExitCode, HostUnavailable, NotFinished, ServerBusy
+from pop2imap.errors import (
+    Again,
+    AuthenticationFailed,
+    ExitCode,
+    FolderError,
+    HostUnavailable,
+    NotFinished,
+    ServerBusy,
+)
 from pop2imap.job import Job
 from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
@@ -523,8 +531,24 @@ def test_a_stop_while_waiting_ends_the_run(bench: Bench) -> None:
     bench.server.fate = lambda upload: Fate.LOST
     bench.mend = stop.set
     report = bench.run(bench.mbox(mail(1)), stop=stop)
-    assert (counts(report), report.exit_code) == ({"pending": 1}, ExitCode.NOT_FINISHED)
+    assert (counts(report), report.exit_code) == ({"pending": 1}, ExitCode.INTERRUPTED)
     assert len(bench.waits) == 1
+
+
+def test_a_folder_that_cannot_be_looked_into_gets_nothing_blindly(bench: Bench) -> None:
+    bench.rules = RULES
+    bench.server.deliver("Copies", mail("both 2"))
+
+    def no_right_to_read(step: str) -> None:
+        if step == "survey":
+            raise FolderError("no right to read it", where="Copies")
+
+    bench.server.before = no_right_to_read
+    report = bench.run(bench.mbox(mail("both 2"), mail(3)))
+    assert (counts(report), report.exit_code) == ({"stored": 1, "refused": 1}, ExitCode.INCOMPLETE)
+    assert "no right to read it" in report.problems[0].reason
+    assert bench.held("Copies") == Counter([mail("both 2")])
+    assert bench.held("Rest") == Counter([mail("both 2"), mail(3)])
 
 
 def test_the_journal_remembers_how_each_run_ended(bench: Bench) -> None:
