@@ -179,6 +179,7 @@ class Session:
         commands = (pop3_wire.user(user), pop3_wire.password(password.reveal()))
         self.capabilities = known = self.ask_capabilities()
         ascii_only = all(command.octets.isascii() for command in commands)
+        self._ask_for_mail_as_it_is()
         if login_as or (known.sasl_plain and not ("USER" in known and ascii_only)):
             how, status = "AUTH PLAIN", self._authenticate(plain)
         else:
@@ -193,6 +194,16 @@ class Session:
         if after.known:
             self.capabilities = after
         return how
+
+    def _ask_for_mail_as_it_is(self) -> None:
+        """UTF8 (RFC 6856 2), where it is offered: without it a server may show a stand-in for mail with 8-bit octets
+        in its header (RFC 6857).
+
+        QUIRK(Courier): does so, with a notice "Cannot display Unicode content" of its own, which holds the mail as a
+        part and is another one in each session. An answer other than ``+OK`` changes nothing.
+        """
+        if "UTF8" in self.capabilities:
+            self.ask(pop3_wire.UTF8)
 
     def _authenticate(self, response: Command) -> Status:
         """AUTH PLAIN: with the response at once where the server is known to understand that, else in two

@@ -18,8 +18,8 @@ Speed. A message is never split into lines. Dots are un-stuffed and the end is f
 ``bytes.find`` over whole buffers; what stands at the end of a buffer and may be the beginning of a pattern
 waits for the next octets, and the line end of the status line serves as the one before the first line.
 
-What is deliberately not here: APOP (MD5 over a challenge that a stranger chooses), UTF8 (RFC 6856 changes
-the octets of messages), and any login over a connection that is not the caller's choice.
+What is deliberately not here: APOP (MD5 over a challenge that a stranger chooses), and any login over a
+connection that is not the caller's choice.
 """
 
 from __future__ import annotations
@@ -324,6 +324,7 @@ class _MessageReader:
 
 CAPA = Command(b"CAPA\r\n", Reply.CAPABILITIES)
 STLS = Command(b"STLS\r\n", Reply.STATUS)
+UTF8 = Command(b"UTF8\r\n", Reply.STATUS)
 STAT = Command(b"STAT\r\n", Reply.STATUS)
 LIST = Command(b"LIST\r\n", Reply.LIST)
 UIDL = Command(b"UIDL\r\n", Reply.LIST)

@@ -177,6 +177,11 @@ class TestLogin:
         assert logged_in(Maildrop(capabilities=None)).commands[1:3] == [f"USER {USER}", f"PASS {PASSWORD}"]
         assert logged_in(Maildrop(capabilities=("UIDL",))).commands[1] == f"USER {USER}"
 
+    @pytest.mark.parametrize("answer", [b"+OK\r\n", b"-ERR what?\r\n"])
+    def test_asks_before_for_mail_as_it_is_where_that_is_offered(self, answer: bytes) -> None:
+        maildrop = Maildrop(capabilities=(*CAPABILITIES, "UTF8 USER"), answers={"UTF8": answer})
+        assert logged_in(maildrop).commands == ["CAPA", "UTF8", f"USER {USER}", f"PASS {PASSWORD}", "CAPA"]
+
     def test_is_auth_plain_where_user_is_not_offered(self) -> None:
         log = logged_in(Maildrop(capabilities=("SASL LOGIN plain", "UIDL")))
         assert log.commands[1] == "AUTH PLAIN " + base64.b64encode(b"\0alice\0secret").decode()
