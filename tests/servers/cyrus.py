@@ -11,3 +11,4 @@ class Cyrus(FixedUsers):
     kind = "cyrus"
     pid_file = "master.pid"
     logs = ("master.log", "out.log")
+    in_memory = True

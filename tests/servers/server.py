@@ -24,6 +24,7 @@ from pop2imap import net
 HERE = Path(__file__).parent
 HOST = "localhost"
 PASSWORD = "secret"
+ROOM = 200 << 20
 
 
 class Unavailable(Exception):
@@ -43,11 +44,15 @@ class Server:
     pid_file = ""
     """Within the directory; its first process, while it runs."""
     logs: tuple[str, ...] = ()
+    in_memory = False
+    """Whether its directory lies in memory, if there is room: for those that cannot be told to do without fsync."""
 
     def __init__(self, **settings: str) -> None:
         self._settings = settings
         self._users = itertools.count(1)
-        self.directory = Path(tempfile.mkdtemp(prefix=f"p2i-{self.kind}-", dir=_open_to_others()))
+        self.directory = Path(
+            tempfile.mkdtemp(prefix=f"p2i-{self.kind}-", dir=_open_to_others(in_memory=self.in_memory))
+        )
         self.directory.chmod(0o755)
         for attempt in range(5):
             self.imap_port = _free_block(attempt)
@@ -146,9 +151,11 @@ def fetched(kind: str) -> Path:
     return place
 
 
-def _open_to_others() -> str:
+def _open_to_others(*, in_memory: bool) -> str:
     """A directory for temporary files that a server without privileges can get to."""
-    for candidate in (tempfile.gettempdir(), "/var/tmp", "/dev/shm"):
+    memory = Path("/dev/shm")
+    roomy = in_memory and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    for candidate in (*([str(memory)] if roomy else []), tempfile.gettempdir(), "/var/tmp", str(memory)):
         path = Path(candidate).resolve()
         if os.geteuid() != 0 or all(place.stat().st_mode & 0o001 for place in (path, *path.parents)):
             return str(path)
