@@ -23,6 +23,8 @@ from pathlib import Path
 
 from pop2imap.errors import ConfigError, ConnectionLost, HostUnavailable, TlsRefused
 
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
+
 SEND_CHUNK = 1 << 16
 
 SLOWEST = 1024
@@ -200,6 +202,7 @@ class Connection:
         since = time.monotonic()
         with network_errors(self.server, "reading"):
             octets = self._socket.recv(most)
+            self._acknowledge()
             if not octets:
                 raise EOFError("the server closed it")
         if begun and not self._pace.note(time.monotonic() - since, len(octets)):
@@ -207,6 +210,13 @@ class Connection:
                 f"the server sent less than {SLOWEST} octets a second for a minute", where=str(self.server)
             )
         return octets
+
+    def _acknowledge(self) -> None:
+        """Let the system acknowledge at once. QUIRK(Courier): it writes "OK" and "+" in two pieces without
+        TCP_NODELAY, so the second waits for the acknowledgement of the first, 40 ms for each message."""
+        if _QUICKACK is not None:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def poll(self, most: int = 1 << 18) -> bytes:
         """What has arrived already, at most ``most`` octets; none if nothing has. Never waits.
