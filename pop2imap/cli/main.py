@@ -12,7 +12,7 @@ import click
 
 from pop2imap import __version__
 
-_COMMANDS = ("init", "check", "plan", "migrate", "status", "trace", "demo")
+_COMMANDS = ("init", "check", "plan", "migrate", "verify", "status", "trace", "demo")
 """In the order in which a newcomer needs them. Each is ``command`` in a module of its name."""
 
 

@@ -20,7 +20,8 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from pop2imap.errors import ExitCode, JournalCorrupt, Pop2imapError
 from pop2imap.journal import place, sqlite
-from pop2imap.journal.reading import FoundRow, Reader
+from pop2imap.journal.copies import CopyReader
+from pop2imap.journal.reading import FoundRow
 from pop2imap.journal.schema import (
     INTENDED,
     check,
@@ -223,7 +224,7 @@ def accounts(state_dir: Path) -> list[str]:
     return sorted(found)
 
 
-class History(Reader):
+class History(CopyReader):
     """A journal that is only read. See :func:`read_history`."""
 
     def __init__(self, path: Path) -> None:

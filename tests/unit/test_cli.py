@@ -100,7 +100,7 @@ def test_help_lists_the_commands_in_the_order_a_newcomer_needs_them(run: Run) ->
     code, out, _ = run("-h")
     assert code == 0
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed[:7] == ["init", "check", "plan", "migrate", "status", "trace", "demo"]
+    assert listed == ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"]
 
 
 @pytest.mark.parametrize("name", ["init", "check", "plan", "migrate", "status", "trace", "demo"])

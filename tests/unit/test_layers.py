@@ -40,6 +40,7 @@ LAYERS = (
         "inventory",
         "folders",
         "recovery",
+        "verify",
         "pipeline",
         "placing",
         "forecast",
