@@ -100,10 +100,10 @@ def test_help_lists_the_commands_in_the_order_a_newcomer_needs_them(run: Run) ->
     code, out, _ = run("-h")
     assert code == 0
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"]
+    assert listed[:8] == ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"]
 
 
-@pytest.mark.parametrize("name", ["init", "check", "plan", "migrate", "status", "trace", "demo"])
+@pytest.mark.parametrize("name", ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"])
 def test_each_command_has_help_with_its_options_in_sections(run: Run, name: str) -> None:
     code, out, _ = run(name, "--help")
     assert code == 0
