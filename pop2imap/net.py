@@ -227,6 +227,7 @@ class Connection:
             self._socket.settimeout(0)
             try:
                 octets = self._socket.recv(most)
+                self._acknowledge()
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return b""  # with TLS, also when what has arrived is no octet of ours (a session ticket)
             finally:
