@@ -34,8 +34,8 @@ log = logging.getLogger("pop2imap.cli")
     section=options.READING,
     is_flag=True,
     default=None,
-    help="Read every message, in the target and at the sources, and compare all octets (some POP3 servers mark "
-    "what is read as read).",
+    help="Read every message, in the target and at the sources, and compare all octets; some POP3 servers then "
+    "mark them as read.",
 )
 @options.report
 @options.as_json
