@@ -154,7 +154,7 @@ def recover(
         return Recovered()
     names = ", ".join(printable(search.folder, 60) for search in searches[:3])
     more = f" and {len(searches) - 3} more" if len(searches) > 3 else ""
-    say(f"looking in {names}{more} for what was on the way when the connection was lost")
+    say(f"looking in {names}{more} for what was on the way when the connection or the run ended")
     began = now()
     alive = [moment for moment in (journal.last_alive, quiet_since) if moment is not None]
     quiet = max(alive, default=began) + timedelta(seconds=fence)
