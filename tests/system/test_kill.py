@@ -8,7 +8,6 @@ leaves in another account.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import tempfile
@@ -16,15 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGKILL
-from subprocess import Popen
 
 import pytest
 
-from pop2imap.journal.history import read_history
-from tests.fakes.proxy import StrikingProxy
 from tests.servers.dovecot import Dovecot
 from tests.system import readback
-from tests.system.program import run, start
+from tests.system.program import run
+from tests.system.victim import Victim, arguments
 
 SEED = 20261123
 MESSAGES = 300
@@ -77,70 +74,14 @@ def write_mbox(path: Path) -> None:
             file.write(f"{envelope}Status: RO\n{text}")
 
 
-def arguments(user: str, port: int) -> tuple[str, ...]:
-    return (
-        "migrate",
-        "mail.mbox",
-        f"imap://{user}@127.0.0.1:{port}",
-        "--rules",
-        "rules.toml",
-        "--state-dir",
-        f"state-{user}",
-        "--fence",
-        "1",
-        "--json",
-    )
-
-
-class Victim:
-    """The program through the proxy, to be killed by it."""
-
-    def __init__(self, home: Path, dovecot: Dovecot, user: str) -> None:
-        self._home, self._dovecot, self.user = home, dovecot, user
-        self.out = ""
-        self._port = 0
-        self._process: Popen[str] | None = None
-
-    def run(
-        self, *, after_octets: int | None = None, before_answer: int | None = None
-    ) -> tuple[str, Popen[str], str]:
-        """(where the proxy struck, the ended process, what it wrote to standard error)."""
-        with StrikingProxy(
-            self._dovecot.imap_port,
-            self._strike,
-            after_octets=after_octets,
-            before_answer=before_answer,
-            port=self._port,  # one for all runs: host and port are part of the name of the target
-        ) as proxy:
-            self._port = proxy.port
-            self._process = start(self._home, *arguments(self.user, proxy.port))
-            out, err = self._process.communicate(timeout=100)
-        self.out = out
-        return proxy.struck, self._process, err
-
-    def _strike(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def in_doubt(self) -> int:
-        """Intents without an outcome in the journal that the killed run left behind."""
-        history = read_history(self._home / f"state-{self.user}", f"{self.user}@127.0.0.1:{self._port}")
-        assert history is not None
-        try:
-            return history.status().in_doubt
-        finally:
-            history.close()
-
-
 def test_kills_at_known_places_lose_nothing_and_double_nothing(
     dovecot: Dovecot, home: Path, figure: Callable[[str, object], None]
 ) -> None:
     whole = dovecot.user()
-    uninterrupted = run(home, *arguments(whole, dovecot.imap_port))
+    uninterrupted = run(home, *arguments("mail.mbox", whole, dovecot.imap_port))
     assert uninterrupted.code == 0, uninterrupted.err
 
-    victim, chance = Victim(home, dovecot, dovecot.user()), random.Random(SEED)
+    victim, chance = Victim(home, dovecot, "mail.mbox"), random.Random(SEED)
     size = (home / "mail.mbox").stat().st_size
     kills = with_intents = unread = 0
     for kill in range(KILLS):
@@ -160,7 +101,7 @@ def test_kills_at_known_places_lose_nothing_and_double_nothing(
     assert last.returncode == 0, err
     _struck, again, err = victim.run()
     assert again.returncode == 0, err
-    assert json.loads(victim.out)["moved"]["messages"] == 0
+    assert victim.json["moved"]["messages"] == 0
 
     expected = Counter(readback.messages(dovecot, whole))
     found = Counter(readback.messages(dovecot, victim.user))

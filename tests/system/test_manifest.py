@@ -6,26 +6,22 @@ its flags, its date and its folder must be those of the manifest; and a second r
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import RULES_TOML, Sample, Via, corpus, dates_of, on_dovecot, write_maildir, write_mbox
+from tests.servers.behaviour import dovecot_keeps
 from tests.servers.dovecot import Dovecot
-from tests.system import readback
+from tests.system.difference import Row, explain, found_in
 from tests.system.program import Ran, run
 
 COUNT = 2000
 SEED = 1
-
-Row = tuple[str, bytes, frozenset[str], datetime]
-"""(folder, octets, flags, date): what IMAP shows of a message."""
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +35,6 @@ def home() -> Iterator[Path]:
     (path / "rules.toml").write_text(RULES_TOML)
     yield path
     shutil.rmtree(path)
-
-
-def as_dovecot_keeps(octets: bytes) -> bytes:
-    """QUIRK(Dovecot): what APPEND to a Maildir makes of octets that are not lines ended by CRLF."""
-    octets = octets.replace(b"\0", b"\x80").removesuffix(b"\r")
-    return re.sub(rb"\r\r\n|(?<!\r)\n", b"\r\n", octets)
 
 
 def move(home: Path, dovecot: Dovecot, source: str, user: str) -> Ran:
@@ -87,16 +77,16 @@ def test_everything_in_the_target_equals_the_manifest(
     expected: Counter[Row] = Counter()
     for sample, date in zip(samples, dates_of(samples), strict=True):
         if not sample.deleted:
-            octets = as_dovecot_keeps(sample.over(via))
+            octets = dovecot_keeps(sample.over(via))
             expected[(on_dovecot(sample.folder), octets, sample.expected_flags(via), date)] += 1
-    identical = sum(as_dovecot_keeps(sample.over(via)) == sample.over(via) for sample in kept)
-    found = Counter((m.folder, m.octets, m.flags, m.date) for m in readback.messages(dovecot, user))
+    identical = sum(dovecot_keeps(sample.over(via)) == sample.over(via) for sample in kept)
+    found = found_in(dovecot, user)
     assert sum(found.values()) == len(kept)
     missing, surplus = expected - found, found - expected
-    assert not missing, _explain(missing, surplus)
+    assert not missing, explain(missing, surplus)
     assert not surplus
 
-    with readback.client(dovecot, user) as client:
+    with dovecot.client(user) as client:
         subscribed = {name for _flags, _delimiter, name in client.list_sub_folders()}
     assert {on_dovecot(sample.folder) for sample in kept} - {"INBOX"} <= subscribed
 
@@ -107,23 +97,3 @@ def test_everything_in_the_target_equals_the_manifest(
         via,
         f"{len(kept)} stored, {identical} identical, {len(kept) - identical} rewritten by Dovecot as known",
     )
-
-
-def _explain(missing: Counter[Row], surplus: Counter[Row]) -> str:
-    """The first differences, small enough to read: each expected message beside the one most like it."""
-    found = {_core(row[1]): row for row in surplus}
-    lines = [f"{sum(missing.values())} missing"]
-    for row in list(missing)[:8]:
-        lines.append(f"expected {_shown(row, row)}")
-        other = found.get(_core(row[1]))
-        lines.append(f"   found {_shown(other, row)}" if other else "   nothing like it")
-    return "\n".join(lines)
-
-
-def _core(octets: bytes) -> bytes:
-    return re.sub(rb"[\r\n\0\x80]", b"", octets)
-
-
-def _shown(row: Row, other: Row) -> str:
-    at = next((i for i, (a, b) in enumerate(zip(row[1], other[1], strict=False)) if a != b), -60)
-    return f"{row[0]} {sorted(row[2])} {row[3]} {len(row[1])} octets, {row[1][max(at - 30, -90) :][:90]!r}"

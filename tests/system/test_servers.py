@@ -8,13 +8,11 @@ run must move nothing; and what was killed in the middle must come to the same e
 from __future__ import annotations
 
 import random
-import re
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from signal import SIGKILL
 
@@ -25,7 +23,7 @@ from tests.conftest import ServerFactory
 from tests.corpus import RULES_TOML, Sample, Via, corpus, dates_of, write_mbox
 from tests.servers.behaviour import SETUPS, Setup
 from tests.servers.server import Server
-from tests.system import readback
+from tests.system.difference import Row, explain, found_in
 from tests.system.maildrop import deliver, served
 from tests.system.program import Ran, run
 from tests.system.victim import Victim
@@ -46,9 +44,6 @@ HEADERS = {
     "bare LF": b"X-Lf: a\nX-Lf-2: b\r\n",
 }
 """What stands in a header that should not."""
-
-Row = tuple[str, bytes, frozenset[str], datetime]
-"""(mailbox, octets, flags, date): what IMAP shows of a message."""
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +111,6 @@ def expect(setup: Setup, samples: list[Sample], via: Via) -> tuple[Counter[Row],
     return rows, refused
 
 
-def found_in(server: Server, user: str) -> Counter[Row]:
-    return Counter((m.folder, m.octets, m.flags, m.date) for m in readback.messages(server, user))
-
-
 @pytest.mark.parametrize("via", ["mbox", "pop3"])
 @pytest.mark.parametrize("name", SETUPS)
 def test_everything_is_identical_or_rewritten_as_known_or_refused_by_name(
@@ -156,7 +147,7 @@ def test_everything_is_identical_or_rewritten_as_known_or_refused_by_name(
 
     found = found_in(server, user)
     missing, surplus = expected - found, found - expected
-    assert not missing, _explain(missing, surplus)
+    assert not missing, explain(missing, surplus)
     assert not surplus
 
     with server.client(user) as client:
@@ -185,26 +176,6 @@ def _summary(
     identical = sum(not setup.refuses(octets) and setup.keeps(octets) == octets for octets in sent)
     rewritten = sum(expected.values()) - identical
     return f"{identical} identical, {rewritten} rewritten as known, {sum(refused.values())} refused by name"
-
-
-def _explain(missing: Counter[Row], surplus: Counter[Row]) -> str:
-    """The first differences, small enough to read: each expected message beside the one most like it."""
-    found = {_core(row[1]): row for row in surplus}
-    lines = [f"{sum(missing.values())} missing"]
-    for row in list(missing)[:8]:
-        lines.append(f"expected {_shown(row, row)}")
-        other = found.get(_core(row[1]))
-        lines.append(f"   found {_shown(other, row)}" if other else "   nothing like it")
-    return "\n".join(lines)
-
-
-def _core(octets: bytes) -> bytes:
-    return re.sub(rb"[\r\nX\0\x80-\xff]", b"", octets)
-
-
-def _shown(row: Row, other: Row) -> str:
-    at = next((i for i, (a, b) in enumerate(zip(row[1], other[1], strict=False)) if a != b), -60)
-    return f"{row[0]} {sorted(row[2])} {row[3]} {len(row[1])} octets, {row[1][max(at - 30, -90) :][:90]!r}"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +227,7 @@ def test_kills_lose_nothing_and_double_nothing(
         "kills",
         f"{kills}, {with_intents} with open intents; lost {sum(lost.values())}, twice {sum(twice.values())}",
     )
-    assert not lost, _explain(lost, twice)
+    assert not lost, explain(lost, twice)
     assert not twice
     assert kills >= 2
     assert with_intents >= 1
