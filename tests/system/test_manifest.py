@@ -48,7 +48,6 @@ def move(home: Path, dovecot: Dovecot, source: str, user: str) -> Ran:
     )
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("via", ["pop3", "mbox"])
 def test_everything_in_the_target_equals_the_manifest(
     dovecot: Dovecot,
