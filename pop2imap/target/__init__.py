@@ -11,7 +11,8 @@ from pop2imap.model import Found, Mailbox, Outcome, Upload
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What a target says of itself after login. Quota numbers are octets and messages; None: not known."""
+    """What a target says of itself after login. Quota numbers are octets and messages; None: not known.
+    ``folders``: what it holds, as people write it; names that nobody can write so are left out."""
 
     server: str
     capabilities: frozenset[str]
@@ -21,6 +22,7 @@ class TargetFacts:
     append_limit: int | None = None
     quota_octets: tuple[int, int] | None = None  # used, limit
     quota_messages: tuple[int, int] | None = None
+    folders: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """The same in words, one line each, for ``check``."""

@@ -14,6 +14,7 @@ personal folders carry, and special folders under names of its own choice. So:
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -140,6 +141,17 @@ class Names:
         """Like ``find``, in any case of letters: for a server that says that it has it already."""
         folded = self._alike(name).casefold()
         return next((there for key, there in self._usable.items() if key.casefold() == folded), None)
+
+    def folders(self) -> tuple[str, ...]:
+        """The person's own mailboxes that are there, as people write them: each name leads to its mailbox."""
+        found = []
+        for name in self._usable.values():
+            folder = name.removeprefix(self.prefix)
+            folder = folder.replace(self.delimiter, "/") if self.delimiter else folder
+            with contextlib.suppress(FolderError):
+                if not self._is_foreign(name) and self.find(self.spelled(folder)) == name:
+                    found.append(folder)
+        return tuple(found)
 
     def spelled(self, folder: str) -> str:
         """What the server calls, or is to call, the folder that people call ``folder``. Raises FolderError."""

@@ -77,6 +77,7 @@ class ImapTarget:
             append_limit=self._append_limit,
             quota_octets=_tightest(quota, "STORAGE", 1024),  # RFC 9208 5.1: in units of 1024 octets
             quota_messages=_tightest(quota, "MESSAGE", 1),
+            folders=self._names.folders(),
         )
 
     def close(self) -> None:

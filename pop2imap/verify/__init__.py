@@ -10,8 +10,9 @@ digests are the same message, *rewritten* by the server, and everything else is 
 
 A copy without a UID, or of a mailbox whose UIDVALIDITY is a new one, is looked for by its octets among the messages
 that are nobody's. What is not under its UID is looked for likewise: in its mailbox, in the others that we have put mail
-into, and where people and mail programs move mail to. A move keeps the INTERNALDATE, so these are looked at first, and
-without ``full`` they are the only ones. What is found is *moved*, which is its owner's right; what is not is *missing*.
+into, where mail programs move mail to, and in all other folders of the account. A move keeps the INTERNALDATE, so
+messages of the same date are looked at first, and without ``full`` they are the only ones. What is found is *moved*,
+which is its owner's right; what is not is *missing*.
 
 A run may be at work meanwhile. The journal is asked after the mailbox was, so a copy may be newer than what is known of
 the mailbox: before anything counts as missing, its UID is asked for once more.

@@ -164,5 +164,6 @@ def _changed(key: Key, now: _Read, entry: Entry) -> Difference:
         folder="",
         uid=None,
         reason=f"the source gives other octets now ({now.size}) than those that were moved ({entry.size})",
-        todo="keep the source until you have compared the two yourself; pop2imap does not move it again",
+        todo="see that the options of reading are those of the move (--keep-mbox-headers, --mbox-quoting); else keep "
+        "the source until you have compared the two yourself, for pop2imap does not move it again",
     )

@@ -27,7 +27,7 @@ PORTION = 1000
 """Copies looked for at once."""
 
 ELSEWHERE = ("\\Trash", "\\Archive", "\\All", "\\Junk")
-"""Where to look for what was taken out of a mailbox, beside all mailboxes that hold mail of ours."""
+"""Where mail programs move mail to: looked into before all other folders of the account."""
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each new try when the target is lost."""
@@ -53,12 +53,13 @@ class Comparison:
         self._progress, self._stop, self._sleep = progress, stop, sleep
         self._places: dict[str, tuple[Mailbox, Contents]] = {}  # by the server's name
         self._lost: dict[str, list[Copy]] = defaultdict(list)  # by mailbox: not where it was
+        self._others: tuple[str, ...] = ()  # the folders of the account
         self._at = 0
         self._every = max(-(-sum(kept.with_uid for kept in ledger.kept) // SAMPLE), 1)
 
     def run(self) -> None:
         """Judge every copy that the journal counts as being in the target. Raises what targets and journals raise."""
-        self._target.open()
+        self._others = self._target.open().folders
         self._progress.start(
             f"comparing {self._target.identity}", 0, sum(kept.copies for kept in self._ledger.kept)
         )
@@ -177,9 +178,9 @@ class Comparison:
         lost = {name: copies for name, copies in self._lost.items() if copies}
         if not lost or self._stop.is_set():
             return
-        for folder in ELSEWHERE:
+        for folder in dict.fromkeys((*ELSEWHERE, *self._others)):
             try:
-                mailbox = self._asked(partial(self._target.locate, folder))
+                mailbox = self._asked(partial(self._located, folder))
                 if mailbox is not None and mailbox.name not in self._places:
                     self._look_into(mailbox)
             except FolderError as error:
@@ -225,9 +226,8 @@ class Comparison:
             copy,
             name,
             Finding.MISSING,
-            f"{what}; nor was it found in another folder that was looked into",
-            "nothing, if you deleted it; else look for it in folders of your own, or take it from the source: "
-            "pop2imap does not store it again by itself",
+            f"{what}; nor was it found in another folder",
+            "nothing, if you deleted it; else take it from the source: pop2imap does not store it again by itself",
         )
         self._progress.advance(0, 1)
 
@@ -239,7 +239,7 @@ class Comparison:
     def _locate(self, kept: Kept) -> Mailbox | None:
         """Our mailbox, under whichever folder name leads there."""
         trouble: FolderError | None = None
-        for folder in dict.fromkeys((*kept.folders, kept.mailbox, *ELSEWHERE)):
+        for folder in kept.folders:
             try:
                 mailbox = self._target.locate(folder)
             except FolderError as error:
@@ -249,7 +249,15 @@ class Comparison:
                     return mailbox
         if trouble is not None:
             raise trouble
-        return None
+        others = (self._located(folder) for folder in dict.fromkeys((*ELSEWHERE, *self._others)))
+        return next((one for one in others if one is not None and one.name == kept.mailbox), None)
+
+    def _located(self, folder: str) -> Mailbox | None:
+        """The mailbox of a folder that may well not be there."""
+        try:
+            return self._target.locate(folder)
+        except FolderError:
+            return None
 
     def _look_into(self, mailbox: Mailbox) -> Contents:
         found = self._asked(partial(self._target.survey, mailbox, 1))

@@ -219,6 +219,9 @@ class MemoryTarget:
             special_use=dict(server.special_use),
             append_limit=server.append_limit,
             quota_octets=None if server.quota_octets is None else (server.used(), server.quota_octets),
+            folders=tuple(
+                name.removeprefix(server.prefix).replace(server.delimiter, "/") for name in server.mailboxes
+            ),
         )
 
     def close(self) -> None:

@@ -32,12 +32,12 @@ def mbox(*messages: bytes) -> bytes:
 class Account:
     """An mbox that was moved to an account on a Dovecot."""
 
-    def __init__(self, home: Path, dovecot: Dovecot) -> None:
+    def __init__(self, home: Path, dovecot: Dovecot, *options: str) -> None:
         self.home, self.dovecot, self.user = home, dovecot, dovecot.user()
         self.source = home / "old.mbox"
         self.source.write_bytes(mbox(*PLAIN, *ODD))
         self.target = f"imap://{self.user}@{dovecot.imap(net.Transport.CLEAR)}"
-        ran = run(home, "migrate", self.source, self.target)
+        ran = run(home, "migrate", self.source, self.target, *options)
         assert ran.code == ExitCode.OK, ran.out + ran.err
 
     def verify(self, *arguments: str | Path) -> Ran:
@@ -88,7 +88,7 @@ def test_moved_mail_is_found_and_deleted_mail_is_missing(account: Account) -> No
     account.doveadm("move", "Trash", "mailbox", "INBOX", "uid", "2")
     ran = account.verify()
     assert (ran.code, found(ran)) == (ExitCode.OK, {"identical": 8, "rewritten": 2, "moved": 1})
-    assert ran.json["moved_to"] == {"Trash": 1}
+    assert (ran.json["moved_to"], ran.json["remarks"]) == ({"Trash": 1}, [])
     account.doveadm("expunge", "mailbox", "INBOX", "uid", "3")
     ran = account.verify("--report", account.home / "report.json")
     assert (ran.code, found(ran)) == (
@@ -98,6 +98,19 @@ def test_moved_mail_is_found_and_deleted_mail_is_missing(account: Account) -> No
     assert json.loads((account.home / "report.json").read_text()) == ran.json
     (problem,) = ran.json["problems"]
     assert (problem["finding"], problem["folder"], problem["uid"]) == ("missing", "INBOX", 3)
+
+
+def test_a_folder_that_its_owner_renamed_is_found_and_a_deleted_one_is_missing(
+    tmp_path: Path, dovecot: Dovecot
+) -> None:
+    account = Account(tmp_path, dovecot, "--into", "Work/Old")
+    account.doveadm("mailbox", "rename", "Work/Old", "Job")
+    ran = account.verify()
+    assert (ran.code, found(ran), ran.json["moved_to"]) == (ExitCode.OK, {"moved": 11}, {"Job": 11})
+    account.doveadm("mailbox", "delete", "Job")
+    ran = account.verify()
+    assert (ran.code, found(ran)) == (ExitCode.DIFFERENT, {"missing": 11}), ran.out + ran.err
+    assert "Work/Old is not there any more: renamed, or deleted" in ran.json["remarks"]
 
 
 def test_a_new_uidvalidity_is_compared_by_octets(account: Account) -> None:

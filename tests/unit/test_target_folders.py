@@ -47,6 +47,14 @@ def test_names_are_spelled_as_the_server_does(folder: str, slash: str, dot: str,
     assert COURIER.spelled(folder) == courier
 
 
+def test_what_is_there_is_told_as_people_write_it() -> None:
+    names = [listed(name, delimiter=".") for name in ("INBOX", "INBOX.a.b", "INBOX.a/b", "other.x")]
+    names.append(listed("INBOX.none", "\\noselect", delimiter="."))
+    courier = Names("INBOX.", ".", names, ["other."])
+    assert sorted(courier.folders()) == ["INBOX", "a/b"]
+    assert sorted(Names("", ".", names).folders()) == ["INBOX", "INBOX/a/b", "other/x"]
+
+
 def test_where_names_have_no_levels_they_are_joined() -> None:
     assert FLAT.spelled("Clients/ACME") == "Clients_ACME"
     assert FLAT.spelled("INBOX/Sub") == "INBOX_Sub"

@@ -20,6 +20,7 @@ from pop2imap.progress import Silent
 from pop2imap.report import Count
 from pop2imap.report.verified import Finding, VerifyReport
 from pop2imap.sources import Source
+from pop2imap.sources.mbox import MboxSource
 from pop2imap.verify import verify
 from tests.contract.journal import placement, record
 from tests.fakes.memory_target import (
@@ -174,9 +175,9 @@ def test_what_a_server_rewrote_is_named(
 
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("appenduid", [True, False])
-@pytest.mark.parametrize("to", ["INBOX", "Trash", "Papierkorb", "Kept"])
+@pytest.mark.parametrize("to", ["INBOX", "Trash", "Papierkorb", "Kept", "A folder of mine/2020"])
 def test_what_was_moved_is_found_and_is_no_fault(bench: Bench, to: str, appenduid: bool, full: bool) -> None:
-    """Within its folder, to the trash whatever its name, or to another folder that has mail of ours."""
+    """Within its folder, to the trash whatever its name, to another folder that has mail of ours, or to any other."""
     bench.server.appenduid = appenduid
     bench.rules = KEEP
     if to == "Papierkorb":
@@ -256,11 +257,19 @@ def test_a_folder_that_is_gone_is_said_and_its_copies_are_looked_for(bench: Benc
     bench.rules = INTO_WORK
     bench.run(bench.mbox(*MAIL))
     bench.server.deliver("Trash", MAIL[0], datetime(2020, 5, 4, 10, tzinfo=UTC))
-    bench.server.rename("Work/2020", "Job")
+    del bench.server.mailboxes["Work/2020"]
     report = compare(bench)
     assert found(report) == {"moved": 1, "missing": 4}
     assert any("Work/2020 is not there any more" in remark for remark in report.remarks)
     assert "its folder is not there any more" in report.problems[0].reason
+
+
+def test_a_folder_that_its_owner_renamed_is_found(bench: Bench) -> None:
+    bench.rules = INTO_WORK
+    bench.run(bench.mbox(*MAIL))
+    bench.server.rename("Work/2020", "Job")
+    report = compare(bench)
+    assert (report.exit_code, found(report), report.moved) == (ExitCode.OK, {"moved": 5}, {"Job": 5})
 
 
 def test_a_copy_of_another_date_elsewhere_is_looked_for_with_full_alone(bench: Bench) -> None:
@@ -305,6 +314,14 @@ def test_what_comes_while_the_comparison_is_at_work_is_not_missing(
 
 
 # sources
+
+
+def test_other_options_of_reading_are_named_as_a_likely_cause(bench: Bench) -> None:
+    bench.run(bench.mbox(mail(1, "Status: RO\r\n")))
+    bench.mbox(mail(1, "Status: RO\r\n"))
+    report = compare(bench, MboxSource(bench.path / "inbox.mbox", keep_headers=True), full=True)
+    assert (report.sources[0].different, report.exit_code) == (1, ExitCode.DIFFERENT)
+    assert "--keep-mbox-headers" in report.problems[0].todo
 
 
 def test_what_a_source_lists_is_counted_by_what_became_of_it(bench: Bench) -> None:
