@@ -96,18 +96,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in reasons.items():
         terminalreporter.write_line(f"NOT TESTED: {count} tests, {reason}", red=True, bold=True)
 
-    figures = [
-        f"{report.nodeid.rpartition('::')[2]}: {name} {value}"
-        for report in terminalreporter.stats.get("passed", ())
-        for name, value in report.user_properties
-    ]
-    for figure in figures:
-        terminalreporter.write_line(figure)
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if isinstance(value, int):
+                totals[name] += value
+            else:
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {name} {value}")
+    for name, total in totals.items():
+        terminalreporter.write_line(f"{name}: {total:,}")
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
-    """``figure(name, value)``: something measured by a test that the summary shall show."""
+    """``figure(name, value)``: something measured by a test that the summary shall show. Whole numbers of the same
+    name are added up over all tests."""
 
     def show(name: str, value: object) -> None:
         request.node.user_properties.append((name, value))

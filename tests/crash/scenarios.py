@@ -1,0 +1,194 @@
+"""What is moved, from where, to what kind of server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pop2imap import net
+from pop2imap.config import Mark, Options
+from pop2imap.credentials import Secret
+from pop2imap.job import Job
+from pop2imap.rules import Rules, toml
+from pop2imap.sources import Source
+from pop2imap.sources.mbox import MboxSource
+from pop2imap.sources.pop3 import Pop3Source
+from pop2imap.target.imap import ImapTarget
+from tests.crash.outside import IMAP, POP3, Outside, Stranger
+from tests.fakes.imap_server import CAPABILITIES, ImapAccount
+from tests.fakes.memory_target import Rewrite, as_sent, like_cyrus, like_dovecot
+from tests.fakes.pop3_server import Maildrop
+
+SERVERS = {
+    "all": CAPABILITIES,
+    "without MULTIAPPEND": CAPABILITIES.replace(" MULTIAPPEND", ""),
+    "without LITERAL+": CAPABILITIES.replace(" LITERAL+", ""),
+    "without UIDPLUS": CAPABILITIES.replace(" UIDPLUS", ""),
+    "plain": "IMAP4rev1 AUTH=PLAIN NAMESPACE UNSELECT",
+}
+"""What the target offers."""
+
+_RULES = """
+version = 1
+[[rule]]
+when = { subject = "both*" }
+then = { folder = "Copies", continue = true }
+[[rule]]
+when = { subject = "list*" }
+then = { folder = "Lists" }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of the source, and what an mbox says of its state."""
+
+    octets: bytes
+    status: bytes = b""
+
+
+def letter(subject: str, *, body: bytes = b"text\r\n", name: str = "", status: bytes = b"") -> Letter:
+    """``name`` is the Message-ID; none by default. Equal arguments make twins."""
+    message_id = f"Message-ID: <{name}@example.org>\r\n" if name else ""
+    head = f"From: bob@example.org\r\nSubject: {subject}\r\n{message_id}Date: Mon, 04 May 2020 10:00:00 +0000\r\n\r\n"
+    return Letter(head.encode() + body, status)
+
+
+def like_all(octets: bytes) -> bytes:
+    """What Dovecot and Cyrus do, together."""
+    return like_cyrus(like_dovecot(octets))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``grown`` come to the source after the death, ``strangers`` to the target before it or after. ``refuses``:
+    the server takes no message that holds these octets."""
+
+    letters: tuple[Letter, ...]
+    grown: tuple[Letter, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+    rules: str = ""
+    rewrite: Rewrite = as_sent
+    refuses: bytes = b""
+    sources: tuple[str, ...] = ("mbox", "pop3")
+    uidl: bool = True
+    assume_empty: bool = True
+    """Then recovery alone has to know: nothing that was sent is found again as present."""
+
+
+_twin = letter("twin", name="t")
+_SIX = tuple(letter(f"number {n}", name=f"m{n}") for n in range(1, 7))
+
+SCENARIOS = {
+    "twins": Scenario((_twin, _SIX[0], _twin, _twin, _SIX[1], _twin, _SIX[2], _twin)),
+    "twins with different flags": Scenario(
+        tuple(
+            letter("twin", name="t", status=status)
+            for status in (b"", b"Status: RO\n", b"Status: O\nX-Status: F\n", b"", b"Status: RO\n")
+        ),
+        sources=("mbox",),
+    ),
+    "twins without UIDL": Scenario((_twin, _SIX[0], _twin, _SIX[1], _twin), sources=("pop3",), uidl=False),
+    "no Message-ID": Scenario((letter("one"), letter("two"), letter("one"), letter("three"), letter("four"))),
+    "one Message-ID": Scenario(
+        tuple(letter("same", name="same", body=b"%d\r\n" % n) for n in (1, 2, 3, 1, 2)),
+        assume_empty=False,
+    ),
+    "several folders": Scenario(
+        (
+            letter("both 1", name="b1"),
+            _SIX[0],
+            letter("list 1", name="l1"),
+            letter("both 1", name="b1"),
+            letter("list 1", name="l1"),
+            _SIX[1],
+        ),
+        rules=_RULES,
+    ),
+    "a refused message": Scenario(
+        (_SIX[0], letter("bad", body=b"refuse me\r\n"), _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
+        refuses=b"refuse me",
+    ),
+    "the source grows": Scenario((_twin, _SIX[0], _twin, _SIX[1], _SIX[2]), grown=(_twin, _SIX[3], _twin)),
+    "mail from others": Scenario(
+        (_SIX[0], _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
+        strangers=(Stranger(1, letter("from others").octets), Stranger(2, _twin.octets)),
+    ),
+    "a server that rewrites": Scenario(
+        (
+            letter("nul", body=b"a\0b\r\n"),
+            letter("nul", body=b"a\0b\r\n"),
+            letter("nul", body=b"a\x80b\r\n"),
+            Letter(b"From: bob@example.org\r\nSubject: gr\xfc\xdfe\r\n\r\nhello\r\n"),
+            letter("r", body=b"two\r\r\nlines\r\n"),
+        ),
+        rewrite=like_all,
+    ),
+}
+
+
+@dataclass
+class World:
+    """One scenario, played from one kind of source to one kind of server. What it makes is made anew for each life:
+    the directory is the test's, and what is in it is removed."""
+
+    scenario: Scenario
+    source: str
+    server: str
+    place: Path
+    rules: Rules = field(init=False)
+    outside: Outside = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mbox = self.place / "mail.mbox"
+        self.rules = (
+            toml.parse(self.scenario.rules, "rules.toml") if self.scenario.rules else toml.default("INBOX")
+        )
+        self.begin()
+
+    def begin(self) -> None:
+        """As if nothing had been."""
+        scenario = self.scenario
+        account = ImapAccount(capabilities=SERVERS[self.server])
+        if "UIDPLUS" not in account.capabilities:
+            account.appenduid = lambda uidvalidity, uids: ""
+        if scenario.refuses:
+            account.verdict = lambda messages: (
+                b"{tag} NO not this one\r\n" if any(scenario.refuses in one for one in messages) else None
+            )
+        maildrop = Maildrop()
+        if not scenario.uidl:
+            maildrop.answers["UIDL"] = b"-ERR what?\r\n"
+        self.outside = Outside(account, maildrop, scenario.rewrite, scenario.strangers)
+        self.hold(scenario.letters)
+
+    def grow(self) -> None:
+        """New mail has come to the source."""
+        self.hold(self.scenario.letters + self.scenario.grown)
+
+    def hold(self, letters: tuple[Letter, ...]) -> None:
+        """The source holds these now."""
+        if self.source == "pop3":
+            self.outside.maildrop.mail = [one.octets for one in letters]
+            return
+        with self.mbox.open("wb") as file:
+            for one in letters:
+                head, _, body = one.octets.partition(b"\r\n\r\n")
+                file.write(
+                    b"From bob@example.org Mon May  4 10:00:00 2020\n" + head.replace(b"\r\n", b"\n") + b"\n"
+                )
+                file.write(one.status + b"\n" + body.replace(b"\r\n", b"\n") + b"\n")
+
+    def job(self, state: Path) -> Job:
+        source: Source
+        if self.source == "pop3":
+            source = Pop3Source(_address(POP3), "alice", Secret("secret"))
+        else:
+            source = MboxSource(self.mbox)
+        target = ImapTarget(_address(IMAP), "alice", Secret("secret"))
+        options = Options(state_dir=state, mark=Mark("unseen"), assume_empty=self.scenario.assume_empty)
+        return Job((source,), target, self.rules, options)
+
+
+def _address(port: int) -> net.Server:
+    return net.Server("localhost", port, net.Transport.CLEAR)
