@@ -1,4 +1,4 @@
-"""A comparison on a real Dovecot, by the program itself: what it rewrote, and what was done to the mail meanwhile."""
+"""A comparison on real servers, by the program itself: what it rewrote, and what was done to the mail meanwhile."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from pop2imap import net
 from pop2imap.errors import ExitCode
+from tests.conftest import ServerFactory
 from tests.servers.dovecot import Dovecot
 from tests.system.program import Ran, run
 
@@ -125,3 +126,25 @@ def test_a_target_without_a_journal_is_one_clear_line(account: Account) -> None:
     ran = run(account.home, "verify", other)
     assert (ran.code, ran.out, ran.err.count("\n")) == (ExitCode.USAGE, "", 1)
     assert "no journal of" in ran.err
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("Cyrus", {"8-bit header": 1}), ("Courier", {"line ends": 1})])
+def test_other_servers_are_understood_too(
+    tmp_path: Path, server_like: ServerFactory, kind: str, changes: dict[str, int]
+) -> None:
+    server = server_like(kind)
+    user = server.user()
+    source, target = tmp_path / "old.mbox", f"imap://{user}@{server.imap(net.Transport.CLEAR)}"
+    source.write_bytes(mbox(*PLAIN, *(octets for octets in ODD if b"\0" not in octets)))
+    assert run(tmp_path, "migrate", source, target, "--into", "Work").code == ExitCode.OK
+    ran = run(tmp_path, "verify", source, target, "--full", "--json")
+    assert (ran.code, ran.json["rewritten"]) == (ExitCode.OK, changes), ran.out + ran.err
+    with server.client(user) as client:
+        (folder,) = (name for _, _, name in client.list_folders() if name.endswith("Work"))
+        client.select_folder(folder)
+        client.copy([1], "INBOX")
+        client.delete_messages([1, 2])
+        client.expunge()
+    ran = run(tmp_path, "verify", target, "--json")
+    assert (ran.code, ran.json["moved_to"]) == (ExitCode.DIFFERENT, {"INBOX": 1}), ran.out + ran.err
+    assert [problem["uid"] for problem in ran.json["problems"]] == [2]
