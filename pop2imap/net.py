@@ -159,6 +159,7 @@ class Connection:
         """
         self.server = server
         self._pace = Pace()
+        self._greeted = False
         self._context = None if server.transport is Transport.CLEAR else tls_context(server)
         try:
             with network_errors(server, "connecting"):
@@ -169,13 +170,18 @@ class Connection:
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if server.transport is Transport.TLS:
                     self._wrap()
-                self._socket.settimeout(server.timeouts.idle)
         except ConnectionLost as error:  # a time-out while connecting is no connection at all
             raise HostUnavailable(error.what, where=error.where) from error
 
     def _wrap(self) -> None:
         assert self._context is not None
         self._socket = self._context.wrap_socket(self._socket, server_hostname=self.server.host)
+
+    def greeted(self) -> None:
+        """The server has greeted us. Until then, silence or an end means that there is no server of ours at all,
+        and that is HostUnavailable: so it is when TLS is spoken on one side only."""
+        self._greeted = True
+        self._socket.settimeout(self.server.timeouts.idle)
 
     def start_tls(self) -> None:
         """Upgrade to TLS. The caller has read the server's agreement and nothing beyond it.
@@ -200,11 +206,20 @@ class Connection:
         if not begun:
             self._pace.restart()
         since = time.monotonic()
-        with network_errors(self.server, "reading"):
-            octets = self._socket.recv(most)
-            self._acknowledge()
-            if not octets:
-                raise EOFError("the server closed it")
+        try:
+            with network_errors(self.server, "reading"):
+                octets = self._socket.recv(most)
+                self._acknowledge()
+                if not octets:
+                    raise EOFError("the server closed it")
+        except ConnectionLost as error:
+            if self._greeted:
+                raise
+            raise HostUnavailable(
+                f"no greeting: {error.what}",
+                where=error.where,
+                todo="check the port, and pop3s/imaps against +starttls and clear text",
+            ) from error
         if begun and not self._pace.note(time.monotonic() - since, len(octets)):
             raise ConnectionLost(
                 f"the server sent less than {SLOWEST} octets a second for a minute", where=str(self.server)

@@ -44,6 +44,7 @@ class Session:
         try:
             self._reader.expect(pop3_wire.Reply.GREETING)
             self.greeting = self._status()
+            self._connection.greeted()
             if not self.greeting.ok:
                 raise pop3_errors.greeting_refused(self.greeting, self.where)
         except BaseException:

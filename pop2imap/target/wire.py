@@ -57,6 +57,7 @@ class Wire(imaplib.IMAP4):
         """Where the octets of literals go: asked anew for each. None: imaplib gets them."""
         try:
             super().__init__(server.host, server.port)
+            self.connection.greeted()
             self._line_limit = LINE_LIMIT
         except BaseException as error:
             self.shutdown()

@@ -91,6 +91,18 @@ def test_nothing_listens(home: Path) -> None:
     check_clean(home, ran, 69, "127.0.0.1:1", "refused")
 
 
+def test_tls_where_clear_text_is_spoken(home: Path, dovecot: Dovecot) -> None:
+    ran = run(home, "migrate", "mail.mbox", f"imaps://bob@127.0.0.1:{dovecot.imap_port}")
+    check_clean(home, ran, 69, "127.0.0.1", "check the port")
+
+
+def test_pop3_and_imap_mixed_up(home: Path, dovecot: Dovecot, target: list[str]) -> None:
+    ran = run(home, "migrate", "mail.mbox", f"imap://bob@127.0.0.1:{dovecot.pop3_port}")
+    check_clean(home, ran, 69, "127.0.0.1", "IMAP")
+    ran = run(home, "migrate", f"pop3://bob@127.0.0.1:{dovecot.imap_port}", *target)
+    check_clean(home, ran, 69, "127.0.0.1", "POP3")
+
+
 def test_refused_certificate(home: Path, dovecot: Dovecot) -> None:
     target = f"imaps://{dovecot.user()}@localhost:{dovecot.imaps_port}"
     ran = run(home, "migrate", "mail.mbox", target)

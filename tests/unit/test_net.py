@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from pop2imap import net
-from pop2imap.errors import ConnectionLost
+from pop2imap.errors import ConnectionLost, HostUnavailable
 from pop2imap.net import SLOW_FOR, SLOWEST, Connection, Pace, Server, Transport, tls_context
 
 
@@ -51,3 +51,18 @@ def test_only_the_rest_of_something_has_to_come_at_a_pace(monkeypatch: pytest.Mo
             with pytest.raises(ConnectionLost, match="octets a second"):
                 connection.receive(1, begun=True)
         connection.close()
+
+
+@pytest.mark.parametrize("greeted", [False, True])
+def test_silence_before_the_greeting_is_no_server_and_after_it_a_lost_connection(greeted: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = net.Server("127.0.0.1", port, net.Transport.CLEAR, timeouts=net.Timeouts(0.05, 0.05))
+        connection = net.Connection(server)
+        if greeted:
+            connection.greeted()
+        with pytest.raises(HostUnavailable) as caught:
+            connection.receive()
+        connection.close()
+    assert isinstance(caught.value, ConnectionLost) is greeted, "which a run would try again"
+    assert ("check the port" in str(caught.value)) is not greeted
