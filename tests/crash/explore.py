@@ -17,7 +17,6 @@ that future is played once.
 from __future__ import annotations
 
 import hashlib
-import pickle
 import random
 import shutil
 import sqlite3
@@ -164,14 +163,16 @@ class Explorer:
                 shutil.copytree(state, self.work)
 
         restore()
-        future = b"".join(
-            (
-                _journal(self.work),
-                pickle.dumps(sorted(outside.copies().items(), key=repr)),
-                outside.still_to_come,
-            )
-        ) + (b"%d" % outside.appends if self.world.scenario.strangers else b"")
-        digest = hashlib.sha256(future).digest()
+        now = outside.held()
+        appends = now.appends if self.world.scenario.strangers else 0  # else nothing depends on their number
+        future = (
+            _journal(self.work),
+            sorted(now.boxes.items()),
+            sorted(now.subscribed),
+            outside.still_to_come,
+            appends,
+        )
+        digest = hashlib.sha256(repr(future).encode()).digest()
         if digest in self._seen:
             return
         self._seen.add(digest)

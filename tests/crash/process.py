@@ -181,7 +181,8 @@ class _Inside:
         stand_in(os, "fsync", self.fsync)
         stand_in(sqlite3, "connect", self.open_database)
         stand_in(migrate, "Pipeline", self.pipeline)
-        threads = SimpleNamespace(Thread=schedule.Thread, Condition=schedule.Condition, Event=threading.Event)
+        taking_turns = {"Thread": schedule.Thread, "Condition": schedule.Condition}
+        threads = SimpleNamespace(**{**vars(threading), **taking_turns})
         stand_in(pipeline, "threading", threads)
         # small mail in small batches: several of them in flight, each of several commands, lower bounds
         # that move on, and a reader that has to wait
