@@ -9,7 +9,6 @@ reads first) win over a ``move.toml`` (:mod:`pop2imap.movefile`), and that over 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
@@ -20,6 +19,8 @@ from pop2imap import credentials
 from pop2imap.credentials import SecretRef, Side
 from pop2imap.endpoints import Endpoint, Kind, parse, require_encryption
 from pop2imap.errors import LocalIOError, UsageError
+from pop2imap.options import Mark, OnHeld, Options, checked
+from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.text import printable
 
 RULE_KEYS = frozenset({"version", "default-folder", "me", "max-folders", "rule"})
@@ -27,81 +28,6 @@ RULE_KEYS = frozenset({"version", "default-folder", "me", "max-folders", "rule"}
 
 MOVE_KEYS = frozenset({"version", "source", "target", "options"})
 """The top-level keys of a ``move.toml`` that are not about rules."""
-
-AUTO_DAYS = 14
-"""With ``--mark auto``, mail of unknown state counts as read when it is older than this."""
-
-MAX_DAYS = 36500
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Read or unread, for mail whose source does not know.
-
-    ``auto`` and ``older-than`` mark as seen what is older than ``days``; ``auto`` does so only where the source
-    says nothing, which is what ``older-than`` does too, with days of one's own. ``seen`` and ``unseen`` say it
-    for everything that the source is silent about.
-    """
-
-    kind: Literal["auto", "seen", "unseen", "older-than"] = "auto"
-    days: int = AUTO_DAYS
-
-    @classmethod
-    def parse(cls, text: str) -> Mark:
-        """``auto``, ``seen``, ``unseen`` or ``older-than:30d``. Raises UsageError."""
-        match text.strip().lower():
-            case "auto":
-                return cls()
-            case "seen":
-                return cls("seen", 0)
-            case "unseen":
-                return cls("unseen", 0)
-            case other:
-                found = re.fullmatch(r"older-than:([0-9]{1,6})d?", other)
-                if found and int(found[1]) <= MAX_DAYS:
-                    return cls("older-than", int(found[1]))
-        raise UsageError(
-            f"'{printable(text, 60)}' is no way to mark mail",
-            where="mark",
-            todo="one of: auto, seen, unseen, older-than:30d",
-        )
-
-    def __str__(self) -> str:
-        return f"older-than:{self.days}d" if self.kind == "older-than" else self.kind
-
-
-def default_state_dir() -> Path:
-    """``POP2IMAP_STATE_DIR``, else where this system keeps the state of programs
-    (``~/.local/state/pop2imap``)."""
-    if named := os.environ.get("POP2IMAP_STATE_DIR"):
-        return Path(named).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("pop2imap", appauthor=False))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to move. ``since`` (inclusive) and ``before`` (exclusive) are days in UTC of the internal date;
-    ``limit`` is the most messages to upload in this run; ``fence`` is in seconds.
-
-    ``into`` None: the rules' own default folder, else INBOX. ``rules`` names a rules file, or a ``move.toml``
-    that holds rules; None: no rules but the default folder.
-    """
-
-    into: str | None = None
-    rules: Path | None = None
-    mark: Mark = field(default_factory=Mark)
-    assume_empty: bool = False
-    keep_duplicates: bool = False
-    limit: int | None = None
-    since: date | None = None
-    before: date | None = None
-    state_dir: Path = field(default_factory=default_state_dir)
-    full: bool = False
-    accept_renumbered: bool = False
-    fence: float = 30.0
-
 
 Quoting = Literal["auto", "mboxrd", "mboxo", "none"]
 """How ``>From `` lines in an mbox were made; ``auto`` goes by what the file shows."""
@@ -113,14 +39,16 @@ REPORT_SUFFIXES = (".json", ".csv", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """One source. The first four fields are for servers, the rest for files; ``lenient_end`` is for POP3
-    servers that do not end a message as they must."""
+    """One source. The first four fields are for servers, the last two for files; ``lenient_end`` is for POP3
+    servers that do not end a message as they must. ``max_message_size`` is in octets; what is larger is
+    unreadable."""
 
     endpoint: Endpoint
     secret: SecretRef | None = None
     login_as: str = ""
     ca_file: Path | None = None
     lenient_end: bool = False
+    max_message_size: int = MAX_MESSAGE
     quoting: Quoting = "auto"
     keep_mbox_headers: bool = False
 
@@ -150,6 +78,11 @@ class Said:
     state_dir: Path | None = None
     full: bool | None = None
     accept_renumbered: bool | None = None
+    allow_same_account: bool | None = None
+    quarantine: Path | None = None
+    repair: tuple[str, ...] | None = None
+    retry_refused: bool | None = None
+    on_held: OnHeld | None = None
     fence: float | None = None
     allow_cleartext: bool | None = None
     reports: tuple[Path, ...] | None = None
@@ -179,6 +112,7 @@ class CommandLine:
     password_file: Mapping[Side, str | None] = field(default_factory=dict)
     password_command: Mapping[Side, str | None] = field(default_factory=dict)
     lenient_end: bool | None = None
+    max_message_size: int | None = None
     quoting: Quoting | None = None
     keep_mbox_headers: bool | None = None
     said: Said = field(default_factory=Said)
@@ -258,7 +192,7 @@ def _named(line: CommandLine, *, allow_cleartext: bool) -> tuple[list[Endpoint],
 def _check_endpoints(
     sources: Sequence[SourceConfig], target: TargetConfig | None, *, allow_cleartext: bool, part_will_do: bool
 ) -> None:
-    example = "pop2imap plan pop3s://alice@pop.example.com imaps://alice@imap.example.com"
+    example = "both, such as pop3s://alice@pop.example.com imaps://alice@imap.example.com"
     for source in sources:
         if source.endpoint.kind is Kind.IMAP:
             raise UsageError(
@@ -303,6 +237,7 @@ def _with_line_settings(
         )
     settled = []
     for source in sources:
+        source = replace(source, max_message_size=line.max_message_size or source.max_message_size)
         if source.endpoint.kind is Kind.POP3:
             source = replace(
                 source,
@@ -354,15 +289,7 @@ def _options(said: Said) -> Options:
     known = {f.name for f in fields(Options)}
     given = {f.name: getattr(said, f.name) for f in fields(Said) if f.name in known}
     options = Options(**{name: value for name, value in given.items() if value is not None})
-    if options.since and options.before and options.since >= options.before:
-        raise UsageError(
-            f"no day is both since {options.since} and before {options.before}", where="--since, --before"
-        )
-    if options.limit is not None and options.limit < 1:
-        raise UsageError("must be at least 1", where="--limit")
-    if options.into is not None and (not options.into.strip() or not options.into.isprintable()):
-        raise UsageError(f"'{printable(options.into, 60)}' is no name for a folder", where="--into")
-    return options
+    return checked(options)
 
 
 def _checked_reports(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pop2imap import dates
-from pop2imap.config import Mark, Options
 from pop2imap.headers import Headers
 from pop2imap.model import FLAGGED, SEEN, DateFrom, Decision, Message, Unread
+from pop2imap.options import Mark, Options
 from pop2imap.rules import Rules
 from pop2imap.text import printable
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from pop2imap.errors import FolderError
 from pop2imap.inventory import Inventory
@@ -10,6 +11,7 @@ from pop2imap.journal import Journal
 from pop2imap.model import Mailbox, Stored
 from pop2imap.report.builder import ReportBuilder
 from pop2imap.target import Target
+from pop2imap.text import printable
 
 ROLL = 256
 """Copies stored without a UID after which the lower bound of their mailbox is read anew."""
@@ -26,6 +28,7 @@ class Folders:
         self._mailboxes: dict[str, Mailbox | FolderError] = {}
         self._inventories: dict[str, Inventory | None] = {}
         self._without_uid: Counter[str] = Counter()
+        self._used_from: dict[str, int] = {}  # lowest UID of ours, where an earlier run has used the mailbox
 
     def mailbox(self, folder: str) -> Mailbox:
         """Raises FolderError each time it is asked for a folder that cannot be made."""
@@ -36,6 +39,8 @@ class Folders:
             try:
                 known = self._target.prepare(folder)
                 self._builder.touched(folder, known)
+                if made := (*known.above, *([known.name] if known.created else [])):
+                    self._journal.made(made)
             except FolderError as error:
                 known = error
             self._mailboxes[folder] = known
@@ -58,13 +63,25 @@ class Folders:
         mailbox up, so after some of them the bound is read anew."""
         self._without_uid[mailbox.name] += outcome.uid is None
 
+    def present(self, mailbox: Mailbox, uid: int) -> None:
+        """A copy that was to be sent is there already."""
+        if uid >= self._used_from.get(mailbox.name, uid + 1):
+            self._builder.remark(
+                f"{printable(mailbox.folder)} held copies already that came after the journal had first used it, and "
+                "that it did not know: from somebody else, or from a run that this journal is older than; they were "
+                "recognised by content and not sent again"
+            )
+
     def inventory(self, mailbox: Mailbox) -> Inventory | None:
-        """What was there before us, or None where nothing was, or nothing is to be looked for."""
+        """What may be there already, or None where nothing is, or nothing is to be looked for."""
         if mailbox.name not in self._inventories:
             self._inventories[mailbox.name] = self._take_inventory(mailbox)
         return self._inventories[mailbox.name]
 
     def _take_inventory(self, mailbox: Mailbox) -> Inventory | None:
+        """With ``assume_empty``, what was there before the journal first used the mailbox is left out; but what came
+        since is always looked at, for the journal may be older than the mailbox: somebody has put back an old copy,
+        or a damaged disk has done the same. Then what a run after that copy has sent is nobody's."""
         before = self._journal.last_uidvalidity(mailbox.name)
         renewed = before is not None and before != mailbox.uidvalidity
         if renewed:
@@ -73,8 +90,31 @@ class Folders:
                 "what is in it was compared by content"
             )
             self._journal.renumbered(mailbox.name, mailbox.uidvalidity)  # else our copies look like others'
-        if not mailbox.messages or (self._assume_empty and not renewed):
+        lowest = self._journal.unsure_from(mailbox.name)
+        if before is not None and not renewed and lowest is not None:
+            self._used_from[mailbox.name] = lowest
+        if not self._assume_empty:
+            lowest = 1
+        if not mailbox.messages or lowest is None or lowest >= mailbox.uidnext:
             return None
         owned = self._journal.owned(mailbox.name, mailbox.uidvalidity)
-        inventory = Inventory(self._target, mailbox, owned, self._journal.unlocated(mailbox.name))
+        unlocated = self._journal.unlocated(mailbox.name)
+        inventory = Inventory(self._target, mailbox, owned, unlocated, lowest)
         return inventory or None
+
+
+def located(target: Target, name: str, folders: Iterable[str]) -> Mailbox | None:
+    """The mailbox that the server calls ``name``, under whichever of these folder names still leads there; None if
+    none does. Raises FolderError if that cannot be known."""
+    trouble: FolderError | None = None
+    for folder in folders:
+        try:
+            mailbox = target.locate(folder)
+        except FolderError as error:
+            trouble = trouble or error
+        else:
+            if mailbox is not None and mailbox.name == name:
+                return mailbox
+    if trouble is not None:
+        raise trouble
+    return None

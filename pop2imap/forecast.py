@@ -6,17 +6,22 @@ Writes nowhere: not in the target, not in the journal. Without a reachable targe
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
+from pop2imap import repair
 from pop2imap.decide import Decided
 from pop2imap.errors import FolderError, Pop2imapError
 from pop2imap.inventory import Inventory
 from pop2imap.journal import Entry
 from pop2imap.journal.history import History
+from pop2imap.listed import tries
 from pop2imap.model import SETTLED, Account, Mailbox, Unread
+from pop2imap.options import Options
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder, SourceLedger
 from pop2imap.target import Target, TargetFacts
+from pop2imap.target.linter import Linter
 
 
 class Forecast:
@@ -29,12 +34,14 @@ class Forecast:
         target: Target | None,
         history: History | None,
         *,
-        assume_empty: bool,
-        keep_duplicates: bool,
+        options: Options,
+        facts: TargetFacts | None,
     ) -> None:
         self._builder, self._progress = builder, progress
-        self._target, self._history = target, history
-        self._assume_empty, self._keep_duplicates = assume_empty, keep_duplicates
+        self.target, self._history = target, history
+        self._options, self._facts = options, facts
+        self._linter = Linter(facts) if facts else None
+        self._repaired: set[tuple[str, int]] = set()
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._inventories: dict[str, Inventory | None] = {}
         self._from: dict[bytes, Counter[str]] = {}  # digest → copies planned by source
@@ -58,11 +65,11 @@ class Forecast:
             # without placements, another source brought it, and its own placements count
             self.elsewhere += bool(entry.placed) and not set(item.decision.folders) <= set(entry.placed)
         else:
-            account = self._account(item, ledger.source)
+            account = self._account(item, ledger.source, entry.placed if entry else {})
         ledger.put(item.message.position, account, item.message.size)
         self._progress.advance(item.message.size, 1)
 
-    def _account(self, item: Decided, source: str) -> Account:
+    def _account(self, item: Decided, source: str, placed: Mapping[str, Account]) -> Account:
         message, decision = item.message, item.decision
         rule = decision.rules[-1] if decision.rules else ""
         if decision.skip:
@@ -72,7 +79,12 @@ class Forecast:
         self._builder.judged(item)
         if message.whole and self._from_elsewhere(item, source):
             return Account.PRESENT
-        accounts = [self._copy(item, source, rule, folder) for folder in decision.folders]
+        accounts = [
+            placed[folder]
+            if folder in placed and not tries(self._options, placed[folder])
+            else self._copy(item, source, rule, folder)
+            for folder in decision.folders
+        ]
         for worst in (Account.REFUSED, Account.PENDING):
             if worst in accounts:
                 break
@@ -88,7 +100,7 @@ class Forecast:
         mailbox, fault = self._mailbox(folder)
         if not fault and mailbox and mailbox.append_limit is not None and message.size > mailbox.append_limit:
             fault = f"{message.size} octets; the target takes {mailbox.append_limit} at most"
-        if fault:
+        if fault := fault or self._refusal(item, source):
             self._builder.problem(
                 Account.REFUSED,
                 source,
@@ -100,7 +112,7 @@ class Forecast:
                 size=message.size,
             )
             return Account.REFUSED
-        self._builder.touched(folder, mailbox, asked=self._target is not None)
+        self._builder.touched(folder, mailbox, asked=self.target is not None)
         self._builder.why(rule, folder, "; ".join(item.decision.why))
         if self._is_there(item, mailbox):
             return Account.PRESENT
@@ -109,18 +121,39 @@ class Forecast:
         self._builder.dropped(item.flags - kept)
         return Account.PENDING
 
+    def _refusal(self, item: Decided, source: str) -> str:
+        """Why the target would not take these octets, as far as that can be foretold."""
+        message = item.message
+        if self._linter is None or not message.whole:
+            return ""
+        if harm := self._linter.harm(message.octets):
+            return harm
+        found = self._linter.refusals(message.octets)
+        if not found:
+            return ""
+        repairs = {name for one in found for name in one.repairs}
+        mends = (
+            [name for name in repair.NAMES if name in repairs] if all(one.repairs for one in found) else []
+        )
+        if mends and repairs <= set(self._options.repair):
+            self._repaired.add((source, message.position))
+            return ""
+        why = "; ".join(one.why for one in found)
+        how = f": {' '.join(f'--repair {name}' for name in mends)} would mend that" if mends else ""
+        return f"the target will refuse it: {why}{how}"
+
     def _mailbox(self, folder: str) -> tuple[Mailbox | None, str]:
-        if self._target is None:
+        if self.target is None:
             return None, ""
         if folder not in self._mailboxes:
             try:
-                self._mailboxes[folder] = self._target.locate(folder)
+                self._mailboxes[folder] = self.target.locate(folder)
             except FolderError as error:
                 return None, str(error)
         return self._mailboxes[folder], ""
 
     def _is_there(self, item: Decided, mailbox: Mailbox | None) -> bool:
-        if self._target is None or mailbox is None or not mailbox.messages or self._assume_empty:
+        if self.target is None or mailbox is None or not mailbox.messages or self._options.assume_empty:
             return False
         if not item.message.whole:
             self._unlooked += 1
@@ -131,7 +164,7 @@ class Forecast:
             if self._history is not None:
                 owned = self._history.owned(mailbox.name, mailbox.uidvalidity)
                 reserved = self._history.unlocated(mailbox.name)
-            self._inventories[mailbox.name] = Inventory(self._target, mailbox, owned, reserved)
+            self._inventories[mailbox.name] = Inventory(self.target, mailbox, owned, reserved)
         inventory = self._inventories[mailbox.name]
         return (
             bool(inventory)
@@ -141,7 +174,7 @@ class Forecast:
 
     def _from_elsewhere(self, item: Decided, source: str) -> bool:
         """Whether an earlier source of this plan, or of an earlier run, brings the same octets."""
-        if self._keep_duplicates:
+        if self._options.keep_duplicates:
             return False
         digest = item.message.octets.digest
         planned = self._from.setdefault(digest, Counter())
@@ -151,7 +184,7 @@ class Forecast:
             return True
         return self._history is not None and self._history.elsewhere(item.message.key, digest) > mine
 
-    def finish(self, facts: TargetFacts | None, unreachable: Pop2imapError | None) -> None:
+    def finish(self, unreachable: Pop2imapError | None) -> None:
         """Say what could not be foreseen, and what stands in the way."""
         say = self._builder.remark
         if unreachable is not None:
@@ -168,6 +201,11 @@ class Forecast:
                 f"{self.elsewhere} messages that are stored already would go to another folder by the rules "
                 "of today; they stay where they are"
             )
+        if self._repaired:
+            say(
+                f"{len(self._repaired)} messages will be refused as they are, and repaired, as --repair allows"
+            )
+        facts = self._facts
         if facts is None:
             return
         for quota, coming, unit in (

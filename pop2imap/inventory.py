@@ -16,15 +16,17 @@ from collections.abc import Collection, Iterable, Sequence
 from pop2imap.model import Mailbox, Octets
 from pop2imap.target import Target
 
-LAST_LINE = 2
-"""Octets by which servers change a size when they add or drop a last line end (QUIRK(Courier))."""
-
 
 class Inventory:
-    """The unowned messages of one mailbox with UIDs below the UIDNEXT of its preparation."""
+    """The unowned messages of one mailbox with UIDs from ``lowest`` up and below the UIDNEXT of its preparation."""
 
     def __init__(
-        self, target: Target, mailbox: Mailbox, owned: Collection[int], reserved: Iterable[bytes] = ()
+        self,
+        target: Target,
+        mailbox: Mailbox,
+        owned: Collection[int],
+        reserved: Iterable[bytes] = (),
+        lowest: int = 1,
     ) -> None:
         self._target = target
         self._mailbox = mailbox
@@ -32,7 +34,7 @@ class Inventory:
         self._uids: dict[int, list[int]] = defaultdict(list)  # by size
         self._by_digest: dict[bytes, list[int]] = defaultdict(list)  # digests and match digests
         self._match: dict[int, bytes] = {}  # match digest by UID, of the unclaimed ones
-        for found in target.survey(mailbox, 1):
+        for found in target.survey(mailbox, lowest):
             if found.uid < mailbox.uidnext and found.uid not in owned:
                 self._uids[found.size].append(found.uid)
 
@@ -41,11 +43,11 @@ class Inventory:
 
     def claim(self, octets: Sequence[Octets]) -> list[int | None]:
         """For each message the UID of a copy that is there already, claimed for it, or None."""
-        self._look_at({size for message in octets for size in _likely_sizes(message)})
+        self._look_at({size for message in octets for size in message.likely_sizes})
         claimed: list[int | None] = [None] * len(octets)
         for exact in (True, False):  # exact copies first
             for at, message in enumerate(octets):
-                if claimed[at] is None:
+                if claimed[at] is None and message.size:  # of an empty message no server has a copy
                     same = message.digest if exact else message.match_digest
                     claimed[at] = self._claim(same, message.match_digest)
         return claimed
@@ -70,8 +72,3 @@ class Inventory:
                 return None
         del self._match[copies[0]]
         return copies[0]
-
-
-def _likely_sizes(message: Octets) -> set[int]:
-    canonical = message.canonical_size
-    return {message.size, canonical, canonical + LAST_LINE, max(canonical - LAST_LINE, 0)}

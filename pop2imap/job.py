@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from pop2imap.config import Options
+from pop2imap.options import Options
 from pop2imap.rules import Rules
 from pop2imap.sources import Source
 from pop2imap.target import Target

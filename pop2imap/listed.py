@@ -6,14 +6,16 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import overload
 
-from pop2imap.config import Options
 from pop2imap.decide import Decider
 from pop2imap.errors import NotFinished, Pop2imapError
-from pop2imap.journal import Entry
+from pop2imap.journal import Entry, JournalReader
 from pop2imap.model import SETTLED, Account, Key, Ref
+from pop2imap.options import Options
 from pop2imap.progress import Progress
+from pop2imap.quarantine import Quarantine
 from pop2imap.report.builder import ReportBuilder, SourceLedger
 from pop2imap.rules import Rules
 from pop2imap.sources import Listing, Source
@@ -86,9 +88,11 @@ def list_source(
     builder: ReportBuilder,
     progress: Progress,
     compare_placed: bool,
+    quarantine: Quarantine | None = None,
 ) -> Listed:
     """List ``source`` and account for all that needs no reading. ``known`` is how many settled keys the
-    journal has of it. ``compare_placed``: read also what is settled, but was placed by other rules.
+    journal has of it. ``compare_placed``: read also what is settled, but was placed by other rules. ``quarantine``:
+    read also what was refused and is not in there.
 
     Raises NotFinished where the server seems to have renumbered its messages, unless
     ``options.accept_renumbered``.
@@ -100,7 +104,13 @@ def list_source(
     listed = Listed(listing, ledger, Decider(rules, options, source.folder, run_start), Chosen(listing.refs))
     try:
         found, other_rules = _drop_settled(
-            listed, source.id, rules_digest, lookup, builder, compare_placed=compare_placed
+            listed,
+            source.id,
+            rules_digest,
+            lookup,
+            builder,
+            Wanted(rules_digest, options, quarantine),
+            compare_placed=compare_placed,
         )
         listed.vanished = max(known - found, 0) if listing.complete else 0
         named = all(ref.key is not None for ref in listed.todo)
@@ -140,6 +150,7 @@ def _drop_settled(
     rules_digest: str,
     lookup: Lookup,
     builder: ReportBuilder,
+    wanted: Wanted,
     *,
     compare_placed: bool,
 ) -> tuple[int, int]:
@@ -152,19 +163,22 @@ def _drop_settled(
         for ref in chunk:
             entry = entries.get(ref.key) if ref.key is not None else None
             if entry is None or ref.key is None:
-                listed.todo.add(ref)
+                if ref.key is None or wanted(entry):
+                    listed.todo.add(ref)
                 continue
             listed.decider.remember(ref.position, entry.date)
             settled = entry.account in SETTLED
             by_others = settled and entry.rules_digest != rules_digest
             found += settled
             other_rules += by_others
-            if (compare_placed and by_others) or not needs_no_reading(entry, rules_digest):
+            if (compare_placed and by_others) or wanted(entry):
                 listed.entries[ref.key] = entry
                 listed.todo.add(ref)
                 continue
             size = entry.size or ref.size
             listed.ledger.put(ref.position, entry.account, size)
+            saved = wanted.saved(entry.digest)
+            builder.repaired(source, ref.key, size, entry.repairs, saved)
             builder.problem(
                 entry.account,
                 source,
@@ -174,15 +188,52 @@ def _drop_settled(
                 date=entry.date,
                 subject=entry.subject,
                 size=size,
+                saved=saved,
             )
     return found, other_rules
 
 
-def needs_no_reading(entry: Entry, rules_digest: str) -> bool:
-    """Settled; or refused or held, which only a person can change; or skipped by these very rules."""
-    if entry.account is Account.SKIPPED:
-        return entry.rules_digest == rules_digest
-    return entry.account in SETTLED or entry.account in {Account.REFUSED, Account.HELD}
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which messages a run takes up: what is not settled, nor refused or held, which only a person can change, nor
+    skipped by these very rules. With ``retry_refused``, what was refused, and nothing else."""
+
+    rules_digest: str
+    options: Options
+    quarantine: Quarantine | None
+
+    def __call__(self, entry: Entry | None) -> bool:
+        """Whether a message of which the journal knows this is to be read."""
+        if self.options.retry_refused:
+            return entry is not None and self.tries(entry.account)
+        if entry is None or self.tries(entry.account):
+            return True
+        match entry.account:
+            case Account.SKIPPED:
+                return entry.rules_digest != self.rules_digest
+            case Account.REFUSED:
+                return self.quarantine is not None and self.quarantine.find(entry.digest) is None
+            case account:
+                return account not in SETTLED and account is not Account.HELD
+
+    def leaves(self, entry: Entry | None) -> bool:
+        """Whether a message that was read, since its source could not name it before, is none of this run's."""
+        return self.options.retry_refused and not self(entry)
+
+    def tries(self, account: Account) -> bool:
+        """See :func:`tries`."""
+        return tries(self.options, account)
+
+    def saved(self, digest: bytes | None) -> Path | None:
+        """Where the message with this SHA-256 is kept, if it is."""
+        return self.quarantine.find(digest) if self.quarantine else None
+
+
+def tries(options: Options, account: Account) -> bool:
+    """Whether a copy that stands so is sent again."""
+    if account is Account.HELD:
+        return options.on_held == "retry"
+    return account is Account.REFUSED and options.retry_refused
 
 
 def _ask_if_renumbered(source: str, known: int, vanished: int, listed: int) -> None:
@@ -194,3 +245,32 @@ def _ask_if_renumbered(source: str, known: int, vanished: int, listed: int) -> N
             todo="run again with --accept-renumbered: every message is then read and compared by its octets, "
             "and what was moved before is not moved again",
         )
+
+
+class Renamed:
+    """Finds the settled message that a new key stands for: same source, same octets, and its own UIDL no longer
+    listed (QUIRK(Dovecot): UIDLs change with UIDVALIDITY; others when a maildrop is moved). Each old name is given
+    away once. A message without UIDL has the name of its octets: of two equal ones, the second is no new name of the
+    first.
+
+    What we deleted at the source has not vanished: it stands for a message that is listed under its own name again,
+    as after a backup was brought back, and for no other."""
+
+    def __init__(self, source: str, listed: Listed, journal: JournalReader) -> None:
+        self._source, self._listed, self._journal = source, listed, journal
+        self._removed = journal.removed(source)
+        self._names: set[Key] | None = None
+
+    def __call__(self, key: Key, digest: bytes) -> Key | None:
+        if not (self._listed.vanished or self._removed):
+            return None
+        for old in self._journal.same_octets(self._source, digest):
+            if old.nth < 0:
+                if old.name == key.name:
+                    return old
+                continue
+            if self._names is None:
+                self._names = self._listed.names()
+            if self._listed.vanished and old.name != key.name and old not in self._names:
+                return old
+        return None

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 from urllib.parse import quote, quote_plus
 
+from pop2imap import private
 from pop2imap.credentials import alive
 from pop2imap.errors import LocalIOError
 from pop2imap.text import printable
@@ -112,9 +113,11 @@ def scrub(text: str) -> str:
 
 def said(words: str | bytes, most: int = 200) -> str:
     """What a server said, for people: printable, at most ``most`` characters, and without our secrets, which some
-    servers repeat when they refuse something. Not only logs show it, but errors, reports and the journal."""
+    servers repeat when they refuse something. Not only logs show it, but errors, reports and the journal.
+
+    They are scrubbed before they are cut, since half a secret would not be known as one."""
     if isinstance(words, bytes):
-        words = words[: most * 4].decode("utf-8", "surrogateescape")
+        words = words.decode("utf-8", "surrogateescape")
     return printable(scrub(words), most)
 
 
@@ -249,7 +252,7 @@ class _FileHandler(logging.StreamHandler[TextIO]):
 
 def _file_handler(path: Path, verbosity: int, form: str) -> logging.Handler:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        handle = private.opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:
         raise LocalIOError(
             f"the log file cannot be written: {error.strerror}", where=printable(str(path))

@@ -18,34 +18,38 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tenacity import RetryCallState, Retrying
 
-from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.job import Job
-from pop2imap.journal import Entry, Journal
-from pop2imap.journal.store import open_journal
-from pop2imap.listed import Listed, list_source
-from pop2imap.model import SETTLED, Account, Key, Ref
-from pop2imap.pipeline import Budgets, Pipeline, Stop
+from pop2imap.journal import Entry
+from pop2imap.journal.store import SqlJournal, open_journal
+from pop2imap.listed import Listed, Renamed, Wanted, list_source
+from pop2imap.model import SETTLED, Account, Key, Octets, Ref
+from pop2imap.pipeline import Budgets, Pipeline, Stop, pause
 from pop2imap.placing import Placer
 from pop2imap.plan import plan
 from pop2imap.progress import Progress
-from pop2imap.recovery import recover
+from pop2imap.quarantine import Quarantine
+from pop2imap.recovery import recover, refuse_half_undone
 from pop2imap.report import Count, Report
 from pop2imap.report.builder import ReportBuilder
+from pop2imap.sameness import refuse_same
 from pop2imap.sources import Source
+from pop2imap.target.linter import Linter
 
 TRIES = 5
 """How often in a row a lost connection is opened again while nothing gets done in between."""
 
-LONGEST_HINT = 60.0
-"""Seconds. A server that asks for a longer pause ends the run, which says when to come back."""
+LONGEST_HINT = 300.0
+"""Seconds, as many as QUIRK(Exchange) asks for. A server that wants a longer pause ends the run, which says when to
+come back."""
 
-NAP = 0.2
-"""Seconds of a wait after which a stop is noticed."""
+GHOST = 15.0
+"""Seconds that a server may hold a maildrop locked for a session of ours that was lost."""
 
 Now = Callable[[], datetime]
 
@@ -71,11 +75,13 @@ def migrate(
         mark=str(job.options.mark),
         rules=job.rules.names,
     )
+    builder.same_account_allowed = job.options.allow_same_account
     try:
         if job.dry_run:
             plan(job, builder, started, progress, stop)
         else:
             with closing(open_journal(job.options.state_dir, job.target.identity)) as journal:
+                job.rules.remember(journal.folders())
                 run = _Run(job, journal, builder, progress, stop, now, sleep, started)
                 run.move()
                 report = _report(builder, stop, now)
@@ -90,7 +96,10 @@ def _report(builder: ReportBuilder, stop: threading.Event, now: Now) -> Report:
     if stop.is_set() and (builder.error is None or isinstance(builder.error, NotFinished)):
         builder.error = None
         builder.interrupted = stop.exit_code if isinstance(stop, Stop) else Stop.exit_code
-    return builder.build(now())
+    report = builder.build(now())
+    if report.error is not None and report.retry_at is not None:
+        report.error.todo = f"run again at {report.retry_at:%Y-%m-%d %H:%M:%S} UTC or later"
+    return report
 
 
 class _Run:
@@ -99,7 +108,7 @@ class _Run:
     def __init__(
         self,
         job: Job,
-        journal: Journal,
+        journal: SqlJournal,
         builder: ReportBuilder,
         progress: Progress,
         stop: threading.Event,
@@ -112,9 +121,13 @@ class _Run:
         self.to_do = list(job.sources)
         self.quiet_since = journal.last_alive or started
         self.connected = False
+        self.harm: Callable[[Octets], str] = lambda octets: ""
         self.pipeline: Pipeline | None = None
+        self.quarantine = Quarantine(job.options.quarantine) if job.options.quarantine else None
         self.cut_short = False  # by the limit: then no later source comes before the rest of this one
-        self.fruitless, self.moved = 0, builder.moved
+        self.fruitless, self.headway = 0, builder.headway
+        self.pause = 0.0  # seconds until the next try
+        self.opened: set[str] = set()  # sources that this run has had a session with
 
     def move(self) -> None:
         """All of it, with new tries where a connection is lost. What ended it is the builder's ``error``; raises
@@ -123,7 +136,7 @@ class _Run:
             Retrying(
                 retry=self._worth_another_try,
                 stop=lambda _: self.fruitless >= TRIES,
-                wait=self._pause,
+                wait=lambda _: self.pause,
                 sleep=self._wait,
                 reraise=True,
             )(self._attempt)
@@ -137,34 +150,29 @@ class _Run:
         if not isinstance(error, Pop2imapError) or error.again is Again.NEVER or self.stop.is_set():
             return False
         self.quiet_since = self.now()
-        self.fruitless = self.fruitless + 1 if self.builder.moved == self.moved else 1
-        self.moved = self.builder.moved
+        self.fruitless = self.fruitless + 1 if self.builder.headway == self.headway else 1
+        self.headway = self.builder.headway
         lost = error.again is Again.NOW or (self.connected and isinstance(error, HostUnavailable))
-        hinted = error.retry_after is not None and error.retry_after <= LONGEST_HINT
-        if not (lost or hinted):
+        hint = error.retry_after
+        if not (lost if hint is None else hint <= LONGEST_HINT):
             return False
         if self.fruitless < TRIES:
-            self.progress.say(f"{error}; trying again")
+            at_least = float(2 ** (self.fruitless - 1))  # a server may well say "0 seconds"
+            self.pause = max(hint or 0.0, at_least)
+            self.progress.say(f"{error}; trying again in {self.pause:.0f} s")
         return True
 
-    def _pause(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        hint = error.retry_after if isinstance(error, Pop2imapError) else None
-        return hint if hint is not None else float(2 ** (self.fruitless - 1))
-
     def _wait(self, seconds: float) -> None:
-        # not stop.wait: a signal handler that sets the event while this thread is in there would wait for itself
-        while seconds > 0:
-            self.sleep(min(seconds, NAP))
-            seconds -= NAP
-            if self.stop.is_set():
-                raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
+        pause(seconds, self.stop, self.sleep)
 
     def _attempt(self) -> None:
         target = self.job.target
+        refuse_half_undone(self.journal)
         target.close()
-        target.open()
+        self.harm = Linter(target.open()).harm
         self.connected = True
+        if self.journal.missing:
+            self._know_that_something_is_missing()
         recovered = recover(
             self.journal,
             target,
@@ -176,16 +184,29 @@ class _Run:
         )
         if recovered.text:
             self.builder.remark(recovered.text)
-        folders = Folders(self.journal, target, self.builder, assume_empty=self.job.options.assume_empty)
+        options = self.job.options
+        look = options.on_held == "retry"  # what is sent again may well be there
+        folders = Folders(self.journal, target, self.builder, assume_empty=options.assume_empty and not look)
         while self.to_do and not self.stop.is_set():
             self._move_source(self.to_do[0], folders)
             self.to_do.pop(0)
+
+    def _know_that_something_is_missing(self) -> None:
+        """What an earlier run has sent, and the journal does not know, is recognised by its content; but not before
+        the server has stored it."""
+        self.builder.remark(
+            f"the journal is older than what was done with it: {self.journal.missing} of its entries are missing, "
+            "since an older copy was put in its place or the disk has damaged it; whatever came into the folders since "
+            "was compared by content, so that nothing is sent twice"
+        )
+        quiet = self.quiet_since + timedelta(seconds=self.job.options.fence)
+        self._wait(min((quiet - self.now()).total_seconds(), self.job.options.fence))
 
     def _move_source(self, source: Source, folders: Folders) -> None:
         """One source, once through. Raises what the source or the target raised."""
         settled = False
         try:
-            source.open()
+            self._open(source)
             listed = list_source(
                 source,
                 rules=self.job.rules,
@@ -197,9 +218,12 @@ class _Run:
                 builder=self.builder,
                 progress=self.progress,
                 compare_placed=False,
+                quarantine=self.quarantine,
             )
             todo, most = self._within_limit(listed)
             try:
+                if not self.job.options.allow_same_account:
+                    refuse_same(source, listed.listing, self.job.target, self.journal)
                 settled = self._move_messages(source, listed, todo, most, folders)
             finally:
                 listed.rest_is_pending()
@@ -213,6 +237,17 @@ class _Run:
             if self.pipeline is not None:
                 self.pipeline.wait_for_reader()
             self.builder.source_remarks(source.id, remarks)
+
+    def _open(self, source: Source) -> None:
+        """Open it. If this run had a session with it that was lost, the server may not have noticed yet, and hold the
+        maildrop locked for that one: then there is an end to it."""
+        try:
+            source.open()
+        except ServerBusy as busy:
+            if busy.retry_after is None and source.id in self.opened:
+                busy.retry_after = GHOST
+            raise
+        self.opened.add(source.id)
 
     def _within_limit(self, listed: Listed) -> tuple[Sequence[Ref], int | None]:
         """What to read, and how many of it to place at most (None: all). What is settled shows only in the reading
@@ -247,9 +282,13 @@ class _Run:
             budgets=budgets,
             progress=self.progress,
             known=known,
-            renamed=_Renamed(source.id, listed, self.journal),
+            renamed=Renamed(source.id, listed, self.journal),
             other_sources=not self.job.options.keep_duplicates
             and bool(set(self.journal.counts()) - {source.id}),
+            wanted=Wanted(self.job.rules_digest, self.job.options, self.quarantine),
+            repairs=self.job.options.repair,
+            spool=self.journal.spool,
+            harm=self.harm,
             most=most,
         )
         items = listed.decider.decide(source.read(todo))
@@ -272,24 +311,3 @@ class _Run:
                 answers = False
             after = mailbox.messages if mailbox else None
             self.builder.at_end(folder, Count(*ours.get(folder, (0, 0))), after)
-
-
-class _Renamed:
-    """Finds the settled message that a new UIDL stands for: same source, same octets, and its own UIDL no
-    longer listed (QUIRK(Dovecot): UIDLs change with UIDVALIDITY; others when a maildrop is moved). Each old
-    name is given away once. A message without UIDL has the name of its octets: of two equal ones, the second is
-    no new name of the first."""
-
-    def __init__(self, source: str, listed: Listed, journal: Journal) -> None:
-        self._source, self._listed, self._journal = source, listed, journal
-        self._names: set[Key] | None = None
-
-    def __call__(self, key: Key, digest: bytes) -> Key | None:
-        if not self._listed.vanished:
-            return None
-        for old in self._journal.same_octets(self._source, digest):
-            if self._names is None:
-                self._names = self._listed.names()
-            if old.name != key.name and old not in self._names:
-                return old
-        return None

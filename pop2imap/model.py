@@ -71,7 +71,8 @@ class DateFrom(Enum):
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
     """One occurrence in one source. ``name`` is a UIDL or, in lower-case hex, a digest; ``nth`` counts its
-    repeats within the source, from 0, in source order."""
+    repeats within the source, from 0, in source order. Below 0: it was deleted there by us, and the name may be
+    given to other mail."""
 
     source: str
     name: str
@@ -108,8 +109,8 @@ class Octets(Protocol):
         """SHA-256 without what servers are known to rewrite: 32 bytes."""
 
     @property
-    def canonical_size(self) -> int:
-        """Length if every line end were CRLF and no other CR were left: what most servers make of it."""
+    def likely_sizes(self) -> frozenset[int]:
+        """Lengths with which servers are known to store it, its own among them."""
 
     def head(self) -> bytes:
         """The header block up to and with its ending empty line, capped at 1 MiB."""
@@ -172,7 +173,8 @@ class Mailbox:
     """One folder of the target, as the server knows it, at the moment it was prepared.
 
     ``folder`` is the name as people write it, ``name`` the server's (decoded, with its own prefix and
-    delimiter). ``uidnext`` is a lower bound for every UID given later under ``uidvalidity``.
+    delimiter). ``created``: the preparation has made it, and ``above`` are the names of the mailboxes above it that
+    it has made too. ``uidnext`` is a lower bound for every UID given later under ``uidvalidity``.
     ``permanent_flags`` are lower case; None: the server did not say, so everything is tried.
     ``append_limit`` is in octets; None: no limit known.
     """
@@ -186,6 +188,7 @@ class Mailbox:
     permanent_flags: frozenset[str] | None = None
     any_keyword: bool = True
     append_limit: int | None = None
+    above: tuple[str, ...] = ()
 
     def takes(self, flag: str) -> bool:
         """Whether a message stored here can keep ``flag`` (RFC 3501 7.1, PERMANENTFLAGS)."""
@@ -217,18 +220,22 @@ class Refused:
     """The server did *not* store it (RFC 3501 6.3.11: a NO leaves the mailbox as it was).
 
     ``again`` is NEVER for what concerns this message, LATER for what concerns the account (quota, busy), NOW for
-    what was not sent because there was no connection to send it on.
+    what was not sent because there was no connection to send it on. ``retry_after``: seconds that the server wants to
+    be left alone before that, if it said so.
     """
 
     reason: str
     again: Again = Again.NEVER
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The connection ended, or answered nonsense, before the outcome was known."""
+    """The connection ended, or answered nonsense, before the outcome was known. ``retry_after`` as in
+    :class:`Refused`."""
 
     reason: str
+    retry_after: float | None = None
 
 
 Outcome = Stored | Refused | Unknown

@@ -24,7 +24,6 @@ from pop2imap.config import (
     MOVE_KEYS,
     REPORT_SUFFIXES,
     RULE_KEYS,
-    Mark,
     MoveFile,
     Quoting,
     Said,
@@ -35,6 +34,8 @@ from pop2imap.config import (
 from pop2imap.credentials import SecretRef
 from pop2imap.endpoints import Endpoint, Kind, parse
 from pop2imap.errors import ConfigError, Pop2imapError
+from pop2imap.options import Mark, checked_repairs
+from pop2imap.sizes import MAX_MESSAGE, message_size
 from pop2imap.text import printable
 
 MOST_OCTETS = 1 << 22
@@ -100,14 +101,25 @@ def _words(value: object) -> tuple[str, ...]:
     raise PydanticCustomError("command", "must be a list of words, the first one a program")
 
 
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise PydanticCustomError("size", 'must be a size, such as 4096 or "50M"')
+    try:
+        return message_size(str(value))
+    except (Pop2imapError, ValueError):  # ValueError: a number too long for text
+        raise PydanticCustomError("size", 'must be a size of a message, such as 4096 or "50M"') from None
+
+
 _Endpoint = Annotated[
     Endpoint, BeforeValidator(_through(lambda text, base: parse(text, allow_cleartext=True, base=base)))
 ]
 _Path = Annotated[Path, BeforeValidator(_through(_path))]
 _Report = Annotated[Path, BeforeValidator(_through(_report))]
+_Repair = Annotated[str, BeforeValidator(_through(lambda text, base: checked_repairs([text])[0]))]
 _Mark = Annotated[Mark, BeforeValidator(_through(lambda text, base: Mark.parse(text)))]
 _Day = Annotated[date, BeforeValidator(_day)]
 _Command = Annotated[tuple[str, ...], BeforeValidator(_words)]
+_Size = Annotated[int, BeforeValidator(_size)]
 _User = Annotated[str, BeforeValidator(_through(lambda text, base: checked_login_as(text, "login-as")))]
 
 
@@ -140,6 +152,7 @@ class _Source(_Target):
     quoting: Quoting = "auto"
     keep_mbox_headers: bool = False
     lenient_end: bool = False
+    max_message_size: _Size = MAX_MESSAGE
 
 
 class _Options(_Table):
@@ -148,6 +161,8 @@ class _Options(_Table):
     mark: _Mark | None = None
     assume_empty: bool | None = None
     keep_duplicates: bool | None = None
+    quarantine: _Path | None = None
+    repair: list[_Repair] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     since: _Day | None = None
     before: _Day | None = None
@@ -176,6 +191,8 @@ def load(path: Path, locate: Locate | None = None) -> MoveFile:
         raise ConfigError("this is not TOML", where=where, problems=[printable(str(error))]) from None
     except RecursionError:
         raise ConfigError("tables and lists are nested too deeply", where=where) from None
+    except ValueError:  # tomllib lets Python's own bound on numbers through
+        raise ConfigError("a number is too long", where=where) from None
     faults = _Faults(text, where, locate)
     mine = {key: value for key, value in document.items() if key == "version" or key not in RULE_KEYS}
     move: _Move | None = None
@@ -335,6 +352,7 @@ def _source_config(source: _Source, number: int) -> SourceConfig:
         login_as=source.login_as,
         ca_file=source.ca,
         lenient_end=source.lenient_end,
+        max_message_size=source.max_message_size,
         quoting=source.quoting,
         keep_mbox_headers=source.keep_mbox_headers,
     )
@@ -347,9 +365,11 @@ def _target_config(target: _Target) -> TargetConfig:
 
 
 def _said(options: _Options) -> Said:
-    values = options.model_dump(exclude={"report"}, exclude_none=True)
+    values = options.model_dump(exclude={"report", "repair"}, exclude_none=True)
     if options.report is not None:
         values["reports"] = tuple(options.report)
+    if options.repair is not None:
+        values["repair"] = tuple(options.repair)
     if options.mark is not None:
         values["mark"] = options.mark
     return Said(**values)

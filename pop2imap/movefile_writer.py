@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import date
 
-from pop2imap.config import Config, Options, SourceConfig, TargetConfig
+from pop2imap.config import Config, SourceConfig, TargetConfig
 from pop2imap.credentials import Place
 from pop2imap.endpoints import Kind
+from pop2imap.options import Options
+from pop2imap.sizes import MAX_MESSAGE
 
 
 def toml_value(value: object) -> str:
@@ -41,11 +43,12 @@ def dump(config: Config) -> str:
             lines += _unless_default("keep-mbox-headers", source.keep_mbox_headers, False)
         else:
             lines += _unless_default("lenient-end", source.lenient_end, False)
+        lines += _unless_default("max-message-size", source.max_message_size, MAX_MESSAGE)
     if config.target is not None:
         lines += ["", "[target]", *_end_lines(config.target)]
     options, usual = config.options, Options(state_dir=config.options.state_dir)
     lines += ["", "[options]"]
-    for name in ("into", "rules", "assume_empty", "keep_duplicates"):
+    for name in ("into", "rules", "assume_empty", "keep_duplicates", "quarantine", "repair"):
         lines += _unless_default(name.replace("_", "-"), getattr(options, name), getattr(usual, name))
     lines += _unless_default("mark", str(options.mark), str(usual.mark))
     lines += _unless_default("allow-cleartext", config.allow_cleartext, False)

@@ -100,6 +100,14 @@ def network_errors(server: Server, doing: str) -> Iterator[None]:
             where=where,
             todo="check the host name; for a private CA use --source-ca/--target-ca FILE",
         ) from error
+    except ssl.SSLEOFError as error:  # it may have hung up for any reason, on us as on everybody
+        if doing == "connecting":
+            raise HostUnavailable(
+                "the server hung up in the TLS handshake",
+                where=where,
+                todo="if it does so each time, check the port, and pops/imaps against +starttls",
+            ) from error
+        raise ConnectionLost(f"connection lost while {doing}", where=where) from error
     except ssl.SSLError as error:
         if doing == "connecting":
             raise TlsRefused(

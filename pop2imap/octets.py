@@ -44,11 +44,10 @@ class MatchDigest:
         self._sha = hashlib.sha256()
         self._in_head = True
         self._at_line_start = True  # an empty first line ends an empty header
-        self.canonical_size = 0
-        """Octets so far if every line end were CRLF and no other CR were there."""
+        self._ends = _LineEnds()
 
     def update(self, octets: bytes) -> None:
-        self.canonical_size += len(octets) - octets.count(b"\r") + octets.count(b"\n")
+        self._ends.update(octets)
         if self._in_head:
             end = self._end_of_head(octets)
             if end is None:
@@ -73,6 +72,36 @@ class MatchDigest:
 
     def digest(self) -> bytes:
         return self._sha.digest()
+
+    def likely_sizes(self) -> frozenset[int]:
+        """Lengths with which servers are known to store what came so far, its own among them."""
+        return self._ends.likely_sizes()
+
+
+class _LineEnds:
+    """Counts line ends, in pieces of any size, to know what becomes of a size when servers rewrite them."""
+
+    def __init__(self) -> None:
+        self._size = self._returns = self._feeds = self._pairs = self._doubled = 0
+        self._last = b""  # two octets
+
+    def update(self, octets: bytes) -> None:
+        last, begins = self._last, octets[:2]
+        self._size += len(octets)
+        self._returns += octets.count(b"\r")
+        self._feeds += octets.count(b"\n")
+        self._pairs += octets.count(b"\r\n") + (last[-1:] == b"\r" and begins[:1] == b"\n")
+        straddling = (last + begins).count(b"\r\r\n") if last.endswith(b"\r") else 0
+        self._doubled += octets.count(b"\r\r\n") + straddling
+        self._last = (last + octets[-2:])[-2:]
+
+    def likely_sizes(self) -> frozenset[int]:
+        without_cr = self._size - self._returns + self._feeds
+        # QUIRK(Courier): every CR goes, every LF becomes CRLF, and a last line gets its end
+        courier = {without_cr, without_cr + len(_CR_LF), max(without_cr - len(_CR_LF), 0)}
+        # QUIRK(Dovecot): LF becomes CRLF, CR CR LF does, too, and a CR at the end goes
+        dovecot = self._size + self._feeds - self._pairs - self._doubled - self._last.endswith(b"\r")
+        return frozenset({self._size, dovecot, *courier})
 
 
 def match_digest(octets: bytes) -> bytes:
@@ -105,7 +134,7 @@ class StoredOctets:
     the last reference goes, or with the process.
     """
 
-    __slots__ = ("_file", "_memory", "canonical_size", "digest", "match_digest", "size")
+    __slots__ = ("_file", "_memory", "digest", "likely_sizes", "match_digest", "size")
 
     def __init__(
         self,
@@ -119,7 +148,7 @@ class StoredOctets:
         self.size = size
         self.digest = digest
         self.match_digest = match.digest()
-        self.canonical_size = match.canonical_size
+        self.likely_sizes = match.likely_sizes()
         self._memory = memory
         self._file = file
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pop2imap.decide import Decided
-from pop2imap.errors import ExitCode, Pop2imapError
+from pop2imap.errors import ExitCode, NotFinished, Pop2imapError
 from pop2imap.model import Mailbox, Outcome, Unknown, Unread, Upload
 from pop2imap.octets import SPOOL_AT
 from pop2imap.target import Target
@@ -37,6 +37,9 @@ OVERHEAD = 2048
 READER_ENDS = 30.0
 """Seconds that a reader whose source was closed is waited for."""
 
+NAP = 0.2
+"""Seconds of a wait after which a stop is noticed."""
+
 TICK = 1.0
 """Seconds after which a waiting account thread shows that it is alive."""
 
@@ -45,6 +48,18 @@ class Stop(threading.Event):
     """Set to end a run early; ``exit_code`` says what ended it (130 for SIGINT, 75 for SIGTERM)."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def pause(seconds: float, stop: threading.Event, sleep: Callable[[float], None]) -> None:
+    """Sleep so long. Raises NotFinished as soon as ``stop`` is set.
+
+    Not ``stop.wait``: a signal handler that sets the event while this thread is in there would wait for itself.
+    """
+    while seconds > 0:
+        sleep(min(seconds, NAP))
+        seconds -= NAP
+        if stop.is_set():
+            raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
 
 
 class Budget:
@@ -124,8 +139,8 @@ class Placing(Protocol):
     def flush(self) -> Iterable[Batch]:
         """Batches of everything that waits for company."""
 
-    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
-        """A batch has its outcomes."""
+    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterable[Batch]:
+        """A batch has its outcomes. Returns batches that take the place of what was refused."""
 
     def tick(self) -> None:
         """Time passes."""
@@ -190,7 +205,7 @@ class Pipeline:
             match event:
                 case _Appended():
                     self._in_flight -= 1
-                    self.placing.settle(event.batch, event.outcomes)
+                    self._send(self.placing.settle(event.batch, event.outcomes))
                     failure = failure or event.error
                 case _ if not reading:
                     pass  # read, but too late to be sent

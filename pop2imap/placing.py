@@ -3,6 +3,12 @@
 The order that nothing may change: look whether it is there already, *then* intend durably, *then* send. A
 batch leaves this module only with its intents committed (the invariant of :mod:`pop2imap.journal`).
 
+A copy that the server refused for good may be changed and tried again (:mod:`pop2imap.changes`). Its intent is taken
+back, as if nothing had been sent, the original is kept, and what it was changed into goes the same way as any other
+copy: looked for, intended, sent.
+
+This file stays whole although it is long: it is one life of a copy, and the order of its steps is the point.
+
 A message may go to several folders; it gets its account when the last of its copies has an outcome. A
 message with a copy whose outcome is unknown gets none: it is pending, and recovery will know.
 """
@@ -10,17 +16,22 @@ message with a copy whose outcome is unknown gets none: it is pending, and recov
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from pop2imap.changes import Change, changes
 from pop2imap.decide import Decided
 from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
+from pop2imap.hints import longer
 from pop2imap.journal import Entry, Journal, Placement, Record
+from pop2imap.listed import Wanted
 from pop2imap.model import (
     SETTLED,
     Account,
     Key,
     Mailbox,
+    Octets,
     Outcome,
     Refused,
     Stored,
@@ -30,19 +41,20 @@ from pop2imap.model import (
 )
 from pop2imap.pipeline import Batch, Budgets
 from pop2imap.progress import Progress
+from pop2imap.repair import Repairs
 from pop2imap.report import PROBLEMS
 from pop2imap.report.builder import ReportBuilder, SourceLedger
 
 BATCH_MESSAGES = 64
 BATCH_OCTETS = 4 << 20
 
-Copy = tuple["_Open", Placement]
+_FOR_A_PERSON = frozenset({Account.REFUSED, Account.HELD})
 
 
 @dataclass(slots=True)
 class _Open:
     """A message on its way: how many of its copies have no outcome yet, what became of the others (of earlier
-    runs, too), and how many were stored just now."""
+    runs, too), how many were stored just now, and what was repaired in them."""
 
     item: Decided
     accounts: list[Account]
@@ -50,6 +62,7 @@ class _Open:
     copies: int = 1
     reason: str = ""
     sent: int = 0
+    repairs: Repairs = ()
 
     def refuse(self, reason: str) -> None:
         self.accounts.append(Account.REFUSED)
@@ -57,10 +70,21 @@ class _Open:
 
 
 @dataclass(slots=True)
+class _Copy:
+    """One copy on its way: the octets that are sent, and, once they were refused, why, and what else to try."""
+
+    opened: _Open
+    placement: Placement
+    octets: Octets
+    refusal: str = ""
+    left: list[Change] | None = None
+
+
+@dataclass(slots=True)
 class _Waiting:
     """Copies for one mailbox that wait for company."""
 
-    copies: list[Copy] = field(default_factory=list)
+    copies: list[_Copy] = field(default_factory=list)
     octets: int = 0
 
 
@@ -69,7 +93,9 @@ class Placer:
 
     ``known``: what the journal knows of a key. ``renamed``: the settled key that this new key and digest stand
     for, if its source renamed it. ``other_sources``: whether the same octets may have come from another source.
-    ``most``: how many messages to place; the others are left pending, and ``cut_short`` says so.
+    ``wanted``: which messages are to be placed at all. ``repairs``: what may be changed in refused messages, whose
+    octets ``wanted.quarantine`` keeps; ``spool`` is for large repaired ones. ``harm``: why these octets must not be
+    sent, or nothing. ``most``: how many messages to place; the others are left pending, and ``cut_short`` says so.
     """
 
     def __init__(
@@ -85,6 +111,10 @@ class Placer:
         known: Callable[[Key], Entry | None],
         renamed: Callable[[Key, bytes], Key | None],
         other_sources: bool,
+        wanted: Wanted,
+        repairs: Repairs = (),
+        spool: Path | None = None,
+        harm: Callable[[Octets], str],
         most: int | None = None,
     ) -> None:
         self._journal, self._folders = journal, folders
@@ -93,10 +123,12 @@ class Placer:
         self._budgets, self._progress = budgets, progress
         self._known, self._renamed = known, renamed
         self._other_sources = other_sources
+        self._wanted, self._quarantine = wanted, wanted.quarantine
+        self._repairs, self._spool, self._harm = repairs, spool, harm
         self._most = most
         self.cut_short = False
         self._waiting: dict[str, _Waiting] = {}
-        self._open: dict[int, Copy] = {}  # by placement id
+        self._open: dict[int, _Copy] = {}  # by placement id
         self._broken: Pop2imapError | None = None
 
     @property
@@ -114,12 +146,17 @@ class Placer:
             return
         message, decision = item.message, item.decision
         entry = self._known(message.key)
-        begun = entry is not None and bool(entry.placed)  # what has a copy of its own borrows from no other
+        placed = set(entry.placed.values()) if entry else set()
+        begun = bool(placed - {Account.REFUSED})  # what has a copy of its own borrows from no other
         if entry is not None and entry.account in SETTLED:
-            self._close(item, entry.account)  # a message that its source could not name before it was read
-        elif not begun and (old := self._renamed(message.key, message.octets.digest)):
+            self._known_as(item, entry)  # a message that its source could not name before it was read
+        elif entry is not None and not self._wanted.tries(entry.account) and entry.account in _FOR_A_PERSON:
+            self._close(item, entry.account, entry.reason)  # read to be kept, or for its name
+        elif self._wanted.leaves(entry):
+            self._budgets.release(message.octets.size)  # nor is it any other message's turn
+        elif not placed and (old := self._renamed(message.key, message.octets.digest)):
             self._journal.rebind(old, message.key)
-            self._close(item, self._journal.lookup([message.key])[message.key].account)
+            self._known_as(item, self._journal.lookup([message.key])[message.key])
         elif decision.skip:
             self._journal.note([self._record(item, Account.SKIPPED, decision.skip)])
             self._builder.judged(item, skipped=decision.skip)
@@ -132,6 +169,7 @@ class Placer:
             )
             self._builder.judged(item)
             self._close(item, Account.PRESENT)
+            self._repaired(item, self._journal.lookup([message.key])[message.key].repairs)
         elif self._most == 0:
             self.cut_short = True
             self._budgets.release(message.octets.size)
@@ -152,11 +190,14 @@ class Placer:
         )
 
     def _place(self, item: Decided, entry: Entry | None) -> Iterator[Batch]:
-        placed = dict(entry.mailboxes) if entry else {}
-        opened = _Open(item, list(placed.values()))
+        mailboxes, folders = (entry.mailboxes, entry.placed) if entry else ({}, {})
+        placed = {name: account for name, account in mailboxes.items() if not self._wanted.tries(account)}
+        # by folder: two copies that their owner has moved may lie in one mailbox
+        accounts = [account for account in folders.values() if not self._wanted.tries(account)]
+        opened = _Open(item, accounts, repairs=entry.repairs if entry else ())
         wanted: dict[str, Mailbox] = {}
         for folder in item.decision.folders:
-            if entry and folder in entry.placed:
+            if folder in folders and not self._wanted.tries(folders[folder]):
                 continue
             try:
                 mailbox = self._folders.mailbox(folder)
@@ -166,6 +207,9 @@ class Placer:
             size, limit = item.message.octets.size, mailbox.append_limit
             if limit is not None and size > limit:
                 opened.refuse(f"{size} octets; the target takes {limit} at most")
+                continue
+            if harm := self._harm(item.message.octets):
+                opened.refuse(harm)
                 continue
             if mailbox.name not in placed:
                 wanted.setdefault(mailbox.name, mailbox)  # INBOX and inbox are one
@@ -185,7 +229,9 @@ class Placer:
         if waiting.copies and waiting.octets + size > BATCH_OCTETS:
             yield from self._dispatch(mailbox.name)
             waiting = self._waiting.setdefault(mailbox.name, _Waiting())
-        waiting.copies.append((opened, self._placement(opened.item, mailbox)))
+        waiting.copies.append(
+            _Copy(opened, self._placement(opened.item, mailbox), opened.item.message.octets)
+        )
         waiting.octets += size
         if len(waiting.copies) >= BATCH_MESSAGES or waiting.octets >= BATCH_OCTETS:
             yield from self._dispatch(mailbox.name)
@@ -210,47 +256,61 @@ class Placer:
 
     def _dispatch(self, name: str) -> Iterator[Batch]:
         """What waits for one mailbox: present already, or durably intended and on its way."""
-        copies = self._waiting.pop(name).copies
+        yield from self._send(self._waiting.pop(name).copies)
+
+    def _send(self, copies: list[_Copy]) -> Iterator[Batch]:
+        """A batch of those of these copies (for one mailbox) that are not there already, its intents durable."""
         try:
-            mailbox = self._folders.mailbox(copies[0][1].folder)
+            mailbox = self._folders.mailbox(copies[0].placement.folder)
             copies = self._without_present(mailbox, copies)
         except FolderError as error:  # what is in there cannot be seen: nothing is sent there blindly
-            for opened, _ in copies:
-                self._outcome(opened, Account.REFUSED, str(error))
+            for copy in copies:
+                self._outcome(copy.opened, Account.REFUSED, str(error))
             return
         if copies:
             ids = self._journal.intend(
-                [self._record(opened.item, Account.PENDING, copies=opened.copies) for opened, _ in copies],
-                [placement for _, placement in copies],
+                [
+                    self._record(
+                        c.opened.item,
+                        Account.PENDING,
+                        copies=c.opened.copies,
+                        subject=c.opened.item.subject,  # the report names it if it is held
+                    )
+                    for c in copies
+                ],
+                [copy.placement for copy in copies],
             )
             self._open.update(zip(ids, copies, strict=True))
-            yield Batch(
-                mailbox, ids, [Upload(opened.item.message.octets, p.flags, p.date) for opened, p in copies]
-            )
+            uploads = [Upload(c.octets, c.placement.flags, c.placement.date) for c in copies]
+            yield Batch(mailbox, ids, uploads)
 
-    def _without_present(self, mailbox: Mailbox, copies: list[Copy]) -> list[Copy]:
+    def _without_present(self, mailbox: Mailbox, copies: list[_Copy]) -> list[_Copy]:
         """The copies that are not in the mailbox already; the others are present from now on."""
         inventory = self._folders.inventory(mailbox)
         if not inventory:
             return copies
         left = []
-        uids = inventory.claim([opened.item.message.octets for opened, _ in copies])
-        for (opened, placement), uid in zip(copies, uids, strict=True):
+        uids = inventory.claim([copy.octets for copy in copies])
+        for copy, uid in zip(copies, uids, strict=True):
             if uid is None:
-                left.append((opened, placement))
+                left.append(copy)
                 continue
-            record = self._record(opened.item, Account.PENDING, copies=opened.copies)
-            self._journal.present(record, placement, uid)
-            self._outcome(opened, Account.PRESENT)
+            record = self._record(copy.opened.item, Account.PENDING, copies=copy.opened.copies)
+            self._journal.present(record, copy.placement, uid)
+            self._folders.present(mailbox, uid)
+            self._outcome(copy.opened, Account.PRESENT, repairs=copy.placement.repairs)
         return left
 
     # -- what comes from the target
 
-    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[Batch]:
         self._journal.touch()
-        self._journal.settle(zip(batch.ids, outcomes, strict=True))
-        for placement_id, outcome in zip(batch.ids, outcomes, strict=True):
-            opened, placement = self._open.pop(placement_id)
+        copies = [self._open.pop(placement_id) for placement_id in batch.ids]
+        known = [self._unless_repairable(c, outcome) for c, outcome in zip(copies, outcomes, strict=True)]
+        self._journal.settle(zip(batch.ids, known, strict=True))
+        pairs = zip(copies, outcomes, strict=True)
+        for copy, outcome in sorted(pairs, key=lambda pair: _for_good(pair[1])):  # last what needs the disk
+            opened, placement = copy.opened, copy.placement
             match outcome:
                 case Stored():
                     size = opened.item.message.octets.size
@@ -258,29 +318,70 @@ class Placer:
                     self._builder.dropped(opened.item.flags - set(placement.flags))
                     opened.sent += 1
                     self._folders.stored(batch.mailbox, outcome)
-                    self._outcome(opened, Account.STORED)
+                    self._outcome(opened, Account.STORED, repairs=placement.repairs)
+                case Refused(again=Again.NEVER) if not copy.left:
+                    self._outcome(opened, Account.REFUSED, copy.refusal)
+                case Refused(again=Again.NEVER) if self._broken:
+                    self._outcome(opened, Account.PENDING)
                 case Refused(again=Again.NEVER):
-                    self._outcome(opened, Account.REFUSED, outcome.reason)
-                case Refused(again=Again.NOW):
-                    self._broken = self._broken or ConnectionLost(outcome.reason, where=batch.mailbox.folder)
+                    self._builder.gave_up(copy.octets.digest)
+                    yield from self._change(copy, batch.mailbox)
+                case Refused() | Unknown():
+                    self._break(outcome, batch.mailbox.folder)
                     self._outcome(opened, Account.PENDING)
-                case Refused():
-                    self._broken = self._broken or ServerBusy(
-                        outcome.reason,
-                        where=batch.mailbox.folder,
-                        todo="run again later: it goes on from here",
-                    )
-                    self._outcome(opened, Account.PENDING)
-                case Unknown():
-                    if not isinstance(self._broken, ConnectionLost):
-                        self._broken = ConnectionLost(outcome.reason, where=batch.mailbox.folder)
-                    self._outcome(opened, Account.PENDING)
+
+    def _break(self, outcome: Refused | Unknown, folder: str) -> None:
+        """Nothing more can be placed: what the server said first is why, unless the connection was lost as well.
+        Of all the times that it wanted to be left alone, the longest counts."""
+        broken = self._broken
+        if isinstance(outcome, Unknown) or outcome.again is Again.NOW:
+            if not isinstance(broken, ConnectionLost) and (broken is None or isinstance(outcome, Unknown)):
+                self._broken = ConnectionLost(outcome.reason, where=folder)
+        elif broken is None:
+            todo = "run again later: it goes on from here"
+            self._broken = ServerBusy(outcome.reason, where=folder, todo=todo)
+        assert self._broken is not None
+        before = broken.retry_after if broken else None
+        self._broken.retry_after = longer(before, outcome.retry_after)
+
+    def _unless_repairable(self, copy: _Copy, outcome: Outcome) -> Outcome:
+        """What the journal is to know of this outcome: of a refused copy that can still be repaired, that it is not
+        there, so that a run that is killed here takes it up again."""
+        if not isinstance(outcome, Refused) or not _for_good(outcome):
+            return outcome
+        if copy.left is None:
+            copy.left = changes(copy.octets, copy.placement.flags, self._repairs, self._spool)
+            copy.refusal = outcome.reason
+        elif not copy.left:
+            copy.refusal += f"; and changed it was refused, too: {outcome.reason}"
+            return replace(outcome, reason=copy.refusal)
+        return replace(outcome, again=Again.LATER) if copy.left else outcome
+
+    def _change(self, copy: _Copy, mailbox: Mailbox) -> Iterator[Batch]:
+        """Send the next changed form of a refused copy, once its original is kept."""
+        assert copy.left
+        change = copy.left.pop(0)
+        original = copy.opened.item.message.octets
+        if change.repairs:
+            assert self._quarantine is not None
+            self._quarantine.keep(original)
+        octets = change.octets(original, self._spool)
+        usual = self._placement(copy.opened.item, mailbox)
+        placement = replace(
+            usual,
+            flags=change.flags(usual.flags),
+            match_digest=octets.match_digest,
+            size=octets.size,
+            repairs=change.repairs,
+        )
+        yield from self._send([replace(copy, placement=placement, octets=octets)])
 
     # -- the account of a message
 
-    def _outcome(self, opened: _Open, account: Account, reason: str = "") -> None:
+    def _outcome(self, opened: _Open, account: Account, reason: str = "", repairs: Repairs = ()) -> None:
         opened.accounts.append(account)
         opened.reason = reason or opened.reason
+        opened.repairs = tuple(dict.fromkeys((*opened.repairs, *repairs)))
         opened.waiting -= 1
         if opened.waiting == 0:
             self._finish(opened)
@@ -298,10 +399,23 @@ class Placer:
         self._builder.judged(item)
         self._builder.stored(item.message.octets.size, opened.sent)
         self._close(item, account, opened.reason)
+        self._repaired(item, opened.repairs)
+
+    def _known_as(self, item: Decided, settled: Entry) -> None:
+        self._close(item, settled.account)
+        self._repaired(item, settled.repairs)
+
+    def _repaired(self, item: Decided, repairs: Repairs) -> None:
+        octets = item.message.octets
+        saved = self._wanted.saved(octets.digest)
+        self._builder.repaired(self._ledger.source, item.message.key, octets.size, repairs, saved)
 
     def _close(self, item: Decided, account: Account, reason: str = "") -> None:
         """The message has its account."""
         key, position, size = item.message.key, item.message.position, item.message.octets.size
+        saved = None
+        if account is Account.REFUSED and self._quarantine is not None:
+            saved = self._quarantine.keep(item.message.octets)
         self._ledger.put(position, account, size)
         self._builder.problem(
             account,
@@ -312,6 +426,7 @@ class Placer:
             date=item.date,
             subject=item.subject,
             size=size,
+            saved=saved,
         )
         self._budgets.release(size)
         self._progress.advance(size, 1)
@@ -319,19 +434,11 @@ class Placer:
     def _record(
         self, item: Decided, account: Account, reason: str = "", copies: int = 1, subject: str = ""
     ) -> Record:
-        return Record(
-            key=item.message.key,
-            account=account,
-            size=item.message.octets.size,
-            digest=item.message.octets.digest,
-            date=item.date,
-            date_from=item.date_from,
-            reason=reason,
-            why=" + ".join(item.decision.rules) or "no rule matched",  # kept for good: no word of the message
-            rules_digest=self._rules_digest,
-            subject=subject,
-            copies=copies,
-        )
+        return record_of(item, self._rules_digest, account, reason, copies, subject)
+
+
+def _for_good(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.again is Again.NEVER
 
 
 def account_of(copies: Sequence[Account]) -> Account:
@@ -340,3 +447,22 @@ def account_of(copies: Sequence[Account]) -> Account:
         if worst in copies:
             return worst
     return Account.PRESENT
+
+
+def record_of(
+    item: Decided, rules_digest: str, account: Account, reason: str = "", copies: int = 1, subject: str = ""
+) -> Record:
+    """What the journal is to remember of a message."""
+    return Record(
+        key=item.message.key,
+        account=account,
+        size=item.message.octets.size,
+        digest=item.message.octets.digest,
+        date=item.date,
+        date_from=item.date_from,
+        reason=reason,
+        why=" + ".join(item.decision.rules) or "no rule matched",  # kept for good: no word of the message
+        rules_digest=rules_digest,
+        subject=subject,
+        copies=copies,
+    )

@@ -18,6 +18,7 @@ from pop2imap.model import Key
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder
+from pop2imap.sameness import refuse_same
 from pop2imap.sources import Source
 
 
@@ -38,18 +39,28 @@ def plan(
         history = read_history(job.options.state_dir, target.identity)
         if history is not None:
             stack.callback(history.close)
+            job.rules.remember(history.folders())
+            if history.missing:
+                builder.remark(
+                    f"{history.missing} entries of the journal are missing: some of what would be moved by it may be "
+                    "there, and is recognised by its content then"
+                )
+            if undoing := history.undoing():
+                builder.remark(
+                    f"an undo was cut off ({undoing} copies): run pop2imap undo again before you migrate"
+                )
         forecast = Forecast(
             builder,
             progress,
             None if unreachable else target,
             history,
-            assume_empty=job.options.assume_empty,
-            keep_duplicates=job.options.keep_duplicates,
+            options=job.options,
+            facts=facts,
         )
         for source in job.sources:
             if not stop.is_set():
                 _plan_source(job, source, history, forecast, builder, run_start, progress, stop)
-        forecast.finish(facts, unreachable)
+        forecast.finish(unreachable)
         ours = history.folders() if history else {}
         for folder in builder.folders:
             builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
@@ -89,6 +100,8 @@ def _plan_source(
             )
         progress.start(f"looking at {source.id}", sum(ref.size for ref in listed.todo), len(listed.todo))
         try:
+            if forecast.target is not None and not job.options.allow_same_account:
+                refuse_same(source, listed.listing, forecast.target, history)
             for item in listed.decider.decide((source.read if full else source.peek)(listed.todo)):
                 key = item.message.key if isinstance(item, Decided) else item.key
                 forecast.take(item, listed.ledger, listed.entries.get(key) if key else None)

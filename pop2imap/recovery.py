@@ -41,8 +41,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pop2imap.errors import Again, FolderError, ProtocolError
-from pop2imap.journal import Held, Journal, Moved, Placement
+from pop2imap.errors import Again, FolderError, NotFinished, ProtocolError
+from pop2imap.folders import located
+from pop2imap.journal import Held, Journal, JournalReader, Moved, Placement
 from pop2imap.matching import Gaps, any_size, date_of, match, same_size, size_in_reach, without_partner
 from pop2imap.model import Found, Mailbox, Outcome, Refused, Stored
 from pop2imap.target import Target
@@ -122,6 +123,14 @@ class Recovered:
         ]
         copies = "copy was" if total == 1 else "copies were"
         return f"{total} {copies} on the way when the connection or the run ended: {', '.join(parts)}"
+
+
+def refuse_half_undone(journal: JournalReader) -> None:
+    """Raise NotFinished if an undo was cut off: what it was about to remove is nobody's copy until it has gone on."""
+    if journal.undoing():
+        raise NotFinished(
+            "an undo of this account did not come to its end", todo="run pop2imap undo again: it goes on"
+        )
 
 
 def recover(
@@ -204,7 +213,7 @@ class _Search:
         self.unmatched = self._journal.intents(self._name)
         try:
             for _ in range(STEADY):
-                mailbox = self._locate()
+                mailbox = located(self._target, self._name, self._folders)
                 if mailbox is None or self._look_into(mailbox):
                     return
         except FolderError as error:
@@ -214,21 +223,6 @@ class _Search:
             "the UIDVALIDITY of the folder changes each time it is asked for, so nothing can be found in it",
             where=printable(self.folder),
         )
-
-    def _locate(self) -> Mailbox | None:
-        """Our mailbox, under whichever of its folder names still leads there."""
-        trouble: FolderError | None = None
-        for folder in self._folders:
-            try:
-                mailbox = self._target.locate(folder)
-            except FolderError as error:
-                trouble = error
-            else:
-                if mailbox is not None and mailbox.name == self._name:
-                    return mailbox
-        if trouble is not None:
-            raise trouble
-        return None
 
     def _look_into(self, mailbox: Mailbox) -> bool:
         """Returns False if the mailbox was renumbered or taken away meanwhile."""

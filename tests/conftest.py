@@ -79,8 +79,16 @@ def dovecot(dovecot_like: DovecotFactory) -> servers.Dovecot:
     return dovecot_like()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for a real server is a system test, wherever it stands."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever asks for a real server is a system test, wherever it stands. What takes long runs only if it is asked
+    for, and then first."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if item not in long]
+    if os.environ.get("POP2IMAP_LONG") == "1":
+        items[:] = long + others
+    elif long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = others
     for item in items:
         if {"dovecot_like", "server_like"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.system)
@@ -97,7 +105,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"NOT TESTED: {count} tests, {reason}", red=True, bold=True)
 
     totals: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("passed", ()):
+    for report in (*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())):
         for name, value in report.user_properties:
             if isinstance(value, int):
                 totals[name] += value

@@ -17,19 +17,18 @@ from pop2imap.config import (
     CommandLine,
     Config,
     MoveFile,
-    Options,
     SourceConfig,
     TargetConfig,
     assemble,
-    default_state_dir,
     names_endpoints,
 )
 from pop2imap.credentials import Secret
 from pop2imap.endpoints import Kind
 from pop2imap.errors import ConfigError
+from pop2imap.options import Options, default_state_dir
 from pop2imap.rules import Rules
 from pop2imap.sources import Source
-from pop2imap.target import Target
+from pop2imap.target import Erasing
 from pop2imap.text import printable
 
 log = logging.getLogger("pop2imap.progress")
@@ -152,6 +151,7 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> So
         login_as=config.login_as,
         spool=spool,
         lenient_end=config.lenient_end,
+        max_message_size=config.max_message_size,
     )
 
 
@@ -162,6 +162,7 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None) -> So
         config.endpoint.path,
         quoting=Quoting(config.quoting),
         keep_headers=config.keep_mbox_headers,
+        max_message_size=config.max_message_size,
         spool=spool,
     )
 
@@ -178,7 +179,7 @@ def source(config: SourceConfig, secret: Secret | None, spool: Path | None) -> S
     return _KINDS[config.endpoint.kind](config, secret, spool)
 
 
-def target(config: TargetConfig, secret: Secret) -> Target:
+def target(config: TargetConfig, secret: Secret) -> Erasing:
     """The target that is meant, not yet opened."""
     from pop2imap.target.imap import ImapTarget
 

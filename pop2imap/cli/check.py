@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ from pop2imap.text import printable
 
 if TYPE_CHECKING:
     from pop2imap.progress import Progress
-    from pop2imap.sources import Source
+    from pop2imap.sources import Listing, Source
     from pop2imap.target import Target
 
 MISSING = {
@@ -85,18 +87,22 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     build.rules(move.config.options)
     of_sources, of_target = build.secrets(move.config)
     progress = choose(quiet=params["quiet"], lines=params["log_format"] == "json")
-    checked = [
-        check_source(str(config.endpoint), build.source(config, secret, None), progress)
-        for config, secret in zip(move.config.sources, of_sources, strict=True)
-    ]
+    checked: list[Checked] = []
+    listings: list[tuple[Source, Listing]] = []
+    for config, secret in zip(move.config.sources, of_sources, strict=True):
+        source = build.source(config, secret, None)
+        end, listing = check_source(str(config.endpoint), source, progress)
+        checked.append(end)
+        if listing is not None:
+            listings.append((source, listing))
     if move.config.target is not None and of_target is not None:
-        config = move.config.target
-        checked.append(check_target(str(config.endpoint), build.target(config, of_target)))
+        endpoint, target = str(move.config.target.endpoint), build.target(move.config.target, of_target)
+        checked.append(check_target(endpoint, target, listings, move.config.options.state_dir))
     return _tell(checked, as_json=params["as_json"])
 
 
-def check_source(endpoint: str, source: Source, progress: Progress) -> Checked:
-    """What a source says of itself, and how much it lists. Nothing is read, so its session may end well."""
+def check_source(endpoint: str, source: Source, progress: Progress) -> tuple[Checked, Listing | None]:
+    """What a source says of itself, and what it lists. Nothing is read, so its session may end well."""
     lines: tuple[str, ...] = ()
     at = 0
 
@@ -111,14 +117,14 @@ def check_source(endpoint: str, source: Source, progress: Progress) -> Checked:
         listing = source.list(listed)
     except Pop2imapError as error:
         source.close(settled=False)
-        return Checked("source", endpoint, lines, error=error)
+        return Checked("source", endpoint, lines, error=error), None
     finally:
         progress.finish()
     remarks = [*listing.remarks, *source.close(settled=True)]
     words = [str(remark) for remark in remarks]
     if source.kind in MISSING:
         words.append(MISSING[source.kind])
-    return Checked(
+    checked = Checked(
         "source",
         endpoint,
         lines,
@@ -127,16 +133,32 @@ def check_source(endpoint: str, source: Source, progress: Progress) -> Checked:
         octets=listing.octets,
         complete=listing.complete,
     )
+    return checked, listing
 
 
-def check_target(endpoint: str, target: Target) -> Checked:
-    """What a target says of itself."""
+def check_target(
+    endpoint: str, target: Target, listings: Sequence[tuple[Source, Listing]], state_dir: Path
+) -> Checked:
+    """What a target says of itself, and whether it is one of the sources."""
+    from pop2imap.journal.history import read_history
+    from pop2imap.sameness import sameness
+
+    history = None
     try:
-        return Checked("target", endpoint, target.open().lines())
+        lines = target.open().lines()
+        history = read_history(state_dir, target.identity)
+        same = [
+            f"{source.id} is this very mailbox: {words}"
+            for source, listing in listings
+            if (words := sameness(source, listing, target, history))
+        ]
+        return Checked("target", endpoint, lines, tuple(same))
     except Pop2imapError as error:
         return Checked("target", endpoint, error=error)
     finally:
         target.close()
+        if history is not None:
+            history.close()
 
 
 def _tell(checked: list[Checked], *, as_json: bool) -> ExitCode:

@@ -17,8 +17,8 @@ pop2imap init asks for the rest and writes it into a file; pop2imap --help tells
 def introduce() -> None:
     """Print the examples, and a line for each target that a journal knows."""
     say(EXAMPLES)
-    from pop2imap.config import default_state_dir
     from pop2imap.journal.place import DATABASE, TARGETS
+    from pop2imap.options import default_state_dir
 
     state_dir = default_state_dir()
     if not any((state_dir / TARGETS).glob(f"*/{DATABASE}")):

@@ -14,7 +14,7 @@ from pop2imap.errors import LocalIOError
 from pop2imap.text import printable
 
 if TYPE_CHECKING:
-    from pop2imap.config import Mark
+    from pop2imap.options import Mark
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,14 +101,45 @@ class Day(click.ParamType[date]):
             self.fail("a day is written like 2015-01-31", param, ctx)
 
 
+class MessageSize(click.ParamType[int]):
+    """How many octets a message may have."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from pop2imap.errors import UsageError
+        from pop2imap.sizes import message_size
+
+        if isinstance(value, int):
+            return value
+        try:
+            return message_size(value)
+        except UsageError as error:
+            self.fail(f"{error.what} ({error.todo})", param, ctx)
+
+
+class Age(click.ParamType[int]):
+    """So many days, such as 30d."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = str(value).strip().lower().removesuffix("d")
+        if not number.isascii() or not number.isdigit() or len(number) > 5:
+            self.fail("an age is written like 30d", param, ctx)
+        return int(number)
+
+
 class MarkText(click.ParamType["Mark"]):
     """How mail of unknown state is marked."""
 
     name = "how"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mark:
-        from pop2imap.config import Mark
         from pop2imap.errors import UsageError
+        from pop2imap.options import Mark
 
         if isinstance(value, Mark):
             return value

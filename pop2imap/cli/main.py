@@ -12,8 +12,11 @@ import click
 
 from pop2imap import __version__
 
-_COMMANDS = ("init", "check", "plan", "migrate", "verify", "status", "trace", "demo")
-"""In the order in which a newcomer needs them. Each is ``command`` in a module of its name."""
+_COMMANDS = (
+    *("init", "check", "plan", "migrate", "verify", "status", "trace"),
+    *("adopt", "undo", "delete-source", "demo"),
+)
+"""In the order in which a newcomer needs them. Each is ``command`` in a module of its name, with ``_`` for ``-``."""
 
 
 class LazyGroup(click.Group):
@@ -25,7 +28,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"pop2imap.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"pop2imap.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -47,7 +50,7 @@ Exit codes:
    0  all well                            69  a server cannot be used
    2  typed wrong                         74  this machine: disk, journal, report
    3  done; some messages need a look     75  not finished: run it again
-   4  the demo found a difference         77  a login was refused
+   4  a comparison found a difference     77  a login was refused
   65  a source is not what it should be   78  faults in a file, or no password
   70  a defect of pop2imap: report it    130  interrupted: run it again
 """,
@@ -107,4 +110,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The program."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # one more, while the first was being answered
+        code = 130  # ExitCode.INTERRUPTED, without an import that can be interrupted
+    sys.exit(code)

@@ -26,9 +26,11 @@ log = logging.getLogger("pop2imap.cli")
     help="Only say what would happen, like pop2imap plan.",
 )
 @options.where
+@options.refused
 @options.reading
 @options.full
 @options.accept_renumbered
+@options.allow_same_account
 @options.report
 @options.as_json
 @options.logging_

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pop2imap.cli.kinds import Day, EndpointText, F, FilePath, MarkText, option
+from pop2imap import repair
+from pop2imap.cli.kinds import Day, EndpointText, F, FilePath, MarkText, MessageSize, option
 
 if TYPE_CHECKING:
     from pop2imap.config import CommandLine, Said
     from pop2imap.credentials import Side
 
-ENDS, LOGIN, WHERE, READING, STATE, OUTPUT = (
+ENDS, LOGIN, WHERE, REFUSED, READING, STATE, OUTPUT = (
     "Endpoints",
     "Login",
     "What goes where",
+    "What is refused or held",
     "Reading",
     "State",
     "Output",
@@ -113,7 +115,7 @@ login = _all(
     ),
 )
 
-where = _all(
+deciding = _all(
     option(
         "--rules", section=WHERE, type=FilePath(), help="Rules in TOML: which mail goes into which folder."
     ),
@@ -132,26 +134,85 @@ where = _all(
     ),
     option("--since", section=WHERE, type=Day(), help="Only mail of this day and later (UTC)."),
     option("--before", section=WHERE, type=Day(), help="Only mail before this day (UTC)."),
-    option(
+)
+
+
+def limit(section: str) -> Callable[[F], F]:
+    return option(
         "--limit",
-        section=WHERE,
+        section=section,
         type=click.IntRange(min=1),
         metavar="N",
         help="At most so many messages in this run.",
-    ),
+    )
+
+
+keep_duplicates = option(
+    "--keep-duplicates/--no-keep-duplicates",
+    section=WHERE,
+    default=None,
+    help="Store the same message from two sources twice.",
+)
+
+fence = option("--fence", section=WHERE, type=click.FloatRange(min=0), hidden=True, metavar="SECONDS")
+
+where = _all(
+    deciding,
+    limit(WHERE),
     option(
         "--assume-empty/--no-assume-empty",
         section=WHERE,
         default=None,
-        help="Do not look for the same mail in folders that have mail already.",
+        help="Do not look for the same mail among what folders held before the first run.",
+    ),
+    keep_duplicates,
+    fence,
+)
+
+refused = _all(
+    option(
+        "--quarantine",
+        section=REFUSED,
+        type=FilePath(folder=True),
+        help="Keep each message that the target refuses in this directory, as .eml.",
     ),
     option(
-        "--keep-duplicates/--no-keep-duplicates",
-        section=WHERE,
-        default=None,
-        help="Store the same message from two sources twice.",
+        "--repair",
+        section=REFUSED,
+        type=click.Choice(repair.NAMES),
+        multiple=True,
+        help="Change a message that the target refused, in this way alone, and try again; repeatable. Its original "
+        "goes to --quarantine.",
     ),
-    option("--fence", section=WHERE, type=click.FloatRange(min=0), hidden=True, metavar="SECONDS"),
+    option(
+        "--retry-refused",
+        section=REFUSED,
+        is_flag=True,
+        default=None,
+        help="Try those messages again that were refused before, and no others.",
+    ),
+    option(
+        "--on-held",
+        section=REFUSED,
+        type=click.Choice(("keep", "retry")),
+        help="retry: send held messages again if they are not in their folder now; it may be a second copy.  "
+        "[default: keep]",
+    ),
+)
+
+allow_same_account = option(
+    "--allow-same-account",
+    section=READING,
+    is_flag=True,
+    default=None,
+    help="Go on although source and target look like one mailbox.",
+)
+
+lenient_end = option(
+    "--lenient-end/--no-lenient-end",
+    section=READING,
+    default=None,
+    help="For POP3 servers that end lines with LF alone.",
 )
 
 reading = _all(
@@ -167,11 +228,12 @@ reading = _all(
         default=None,
         help="Leave Status, X-Mozilla-Status and the like in the messages.",
     ),
+    lenient_end,
     option(
-        "--lenient-end/--no-lenient-end",
+        "--max-message-size",
         section=READING,
-        default=None,
-        help="For POP3 servers that end lines with LF alone.",
+        type=MessageSize(),
+        help="The largest message that is read, such as 50M; others are reported.  [default: 1G]",
     ),
 )
 
@@ -256,6 +318,7 @@ def command_line(ctx: click.Context) -> CommandLine:
         password_file={side: params[f"{side}_password_file"] for side in sides},
         password_command={side: params[f"{side}_password_command"] for side in sides},
         lenient_end=params.get("lenient_end"),
+        max_message_size=params.get("max_message_size"),
         quoting=params.get("mbox_quoting"),
         keep_mbox_headers=params.get("keep_mbox_headers"),
         said=_said(params),
@@ -273,4 +336,5 @@ def _said(params: dict[str, Any]) -> Said:
 
     values = {field.name: params.get(field.name) for field in fields(Said)}
     values["reports"] = params.get("report") or None
+    values["repair"] = params.get("repair") or None
     return Said(**values)

@@ -17,9 +17,11 @@ from pop2imap.cli.migrate import move
 @options.ends
 @options.login
 @options.where
+@options.refused
 @options.reading
 @options.full
 @options.accept_renumbered
+@options.allow_same_account
 @options.report
 @options.as_json
 @options.logging_

@@ -86,7 +86,10 @@ def _named(path: Path) -> Path | None:
 
 def _says_nothing(line: CommandLine) -> bool:
     """Whether the command line adds nothing to a move but what concerns one run."""
-    lasting = ("into", "rules", "mark", "assume_empty", "keep_duplicates", "allow_cleartext")
+    lasting = (
+        *("into", "rules", "mark", "assume_empty", "keep_duplicates"),
+        *("quarantine", "repair", "allow_cleartext"),
+    )
     said = Said(**{name: getattr(line.said, name) for name in lasting})
     sides = (line.login_as, line.ca_file, line.password_file)
     given = any(value is not None for side in sides for value in side.values())

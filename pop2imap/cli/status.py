@@ -28,32 +28,35 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     Reads the journals alone, also while a run is at work. Nothing is connected to.
     """
     options.configure_logs(ctx.params)
-    from pop2imap.cli.failure import SCHEMA_VERSION
-    from pop2imap.config import default_state_dir
-    from pop2imap.journal.history import accounts, read_history
+    from pop2imap.cli.failure import SCHEMA_VERSION, tell
+    from pop2imap.journal.history import histories
+    from pop2imap.options import default_state_dir
 
     state_dir = ctx.params["state_dir"] or default_state_dir()
+    readable, troubles = histories(state_dir)
     known = []
-    for identity in accounts(state_dir):
-        history = read_history(state_dir, identity)
-        if history is not None:
-            known.append(history.status())
-            history.close()
+    for history in readable:
+        known.append(history.status())
+        history.close()
+    code = troubles[0].exit_code if troubles else ExitCode.OK
     if ctx.params["as_json"]:
         say_json(
             {
                 "schema_version": SCHEMA_VERSION,
-                "result": "ok",
-                "exit_code": 0,
+                "result": code.name.lower(),
+                "exit_code": int(code),
+                "error": str(troubles[0]) if troubles else None,
                 "state_dir": str(state_dir),
                 "targets": [as_dict(status) for status in known],
             }
         )
     elif known:
         say("\n\n".join("\n".join(lines(status)) for status in known))
-    else:
+    elif not troubles:
         say(f"Nothing was moved yet: no journal in {printable(str(state_dir))}.")
-    return ExitCode.OK
+    for trouble in troubles:
+        tell(str(trouble))
+    return code
 
 
 def lines(status: Status) -> Iterator[str]:
@@ -69,7 +72,9 @@ def lines(status: Status) -> Iterator[str]:
             if (messages := counts.get(account, (0, 0))[0])
         )
         octets = sum(octets for _, octets in counts.values())
-        yield f"  from {printable(source)}: {parts or 'nothing yet'} ({size(octets)})"
+        removed = status.removed.get(source)
+        there = f"; {removed:,} of them deleted there" if removed else ""
+        yield f"  from {printable(source)}: {parts or 'nothing yet'} ({size(octets)}){there}"
     for folder, (messages, octets) in sorted(status.folders.items()):
         yield f"  {printable(folder)}: {messages:,} of ours, {size(octets)}"
     if status.runs:
@@ -77,6 +82,10 @@ def lines(status: Status) -> Iterator[str]:
     if status.in_doubt:
         then = "the next run looks for them" if status.process is None else "they are on their way"
         yield f"  {status.in_doubt:,} sent whose arrival is not known yet; {then}"
+    if status.undoing:
+        yield f"  {status.undoing:,} half undone: an undo was cut off"
+    if status.missing:
+        yield f"  {status.missing:,} entries of its journal are missing: it is older than what was done with it"
     yield f"  journal: {printable(str(status.path))}, {size(status.octets)}"
     yield f"  next: {_next(status)}"
 
@@ -86,7 +95,8 @@ def _run(run: Run, status: Status) -> str:
     if run.ended is not None:
         code = run.exit_code
         name = f" ({code.name.lower()})" if isinstance(code, ExitCode) else ""
-        return f"{started}, ended with {'no exit code' if code is None else int(code)}{name}"
+        undone = f"; it undid {number:,} copies" if (number := run.counts.get("undone")) else ""
+        return f"{started}, ended with {'no exit code' if code is None else int(code)}{name}{undone}"
     if status.process is not None:
         return f"{started}, at work now as process {status.process}"
     return f"{started}, cut off before its end"
@@ -96,6 +106,8 @@ def _next(status: Status) -> str:
     last = status.runs[0] if status.runs else None
     if status.process is not None:
         return "wait for the run that is at work"
+    if status.undoing:
+        return "run the same pop2imap undo again; it goes on from here"
     if status.in_doubt or last is None or last.exit_code != ExitCode.OK:
         return "run the same pop2imap migrate again; it goes on from here"
     return "run pop2imap migrate again whenever new mail has come to the source"
@@ -108,6 +120,8 @@ def as_dict(status: Status) -> dict[str, Any]:
         "journal": str(status.path),
         "bytes": status.octets,
         "in_doubt": status.in_doubt,
+        "undoing": status.undoing,
+        "missing": status.missing,
         "process": status.process,
         "last_alive": moment(status.last_alive),
         "sources": [
@@ -115,6 +129,7 @@ def as_dict(status: Status) -> dict[str, Any]:
                 "id": source,
                 "counts": {account.value: messages for account, (messages, _) in counts.items()},
                 "bytes": {account.value: octets for account, (_, octets) in counts.items()},
+                "deleted": status.removed.get(source, 0),
             }
             for source, counts in sorted(status.sources.items())
         ],
@@ -129,6 +144,7 @@ def as_dict(status: Status) -> dict[str, Any]:
                 "ended": moment(run.ended),
                 "exit_code": None if run.exit_code is None else int(run.exit_code),
                 "version": run.version,
+                "counts": dict(run.counts),
             }
             for run in status.runs
         ],

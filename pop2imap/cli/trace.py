@@ -14,7 +14,7 @@ from pop2imap.errors import ExitCode
 from pop2imap.text import printable
 
 if TYPE_CHECKING:
-    from pop2imap.journal.history import Traced
+    from pop2imap.journal.traced import Traced
 
 
 @click.command("trace", cls=Command, short_help="Say what became of one message, and why.")
@@ -31,17 +31,17 @@ def command(ctx: click.Context, /, key: str, **_: Any) -> int:
     """
     options.configure_logs(ctx.params)
     from pop2imap.cli.failure import SCHEMA_VERSION, tell
-    from pop2imap.config import default_state_dir
-    from pop2imap.journal.history import MOST_TRACED, accounts, read_history
+    from pop2imap.journal.history import MOST_TRACED, histories
+    from pop2imap.options import default_state_dir
 
     state_dir = ctx.params["state_dir"] or default_state_dir()
     found: list[tuple[str, Traced]] = []
-    for identity in accounts(state_dir):
-        history = read_history(state_dir, identity)
-        if history is not None:
-            found += [(identity, traced) for traced in history.trace(key)]
-            history.close()
-    code = ExitCode.OK if found else ExitCode.DATA
+    readable, troubles = histories(state_dir)
+    for history in readable:
+        identity = history.identity or ""
+        found += [(identity, traced) for traced in history.trace(key)]
+        history.close()
+    code = ExitCode.OK if found else troubles[0].exit_code if troubles else ExitCode.DATA
     if ctx.params["as_json"]:
         say_json(
             {
@@ -58,6 +58,8 @@ def command(ctx: click.Context, /, key: str, **_: Any) -> int:
         if MOST_TRACED in Counter(identity for identity, _ in found).values():
             told.append(f"{MOST_TRACED} messages of a target are shown at most: write more of the key")
         say("\n\n".join(told))
+    for trouble in troubles:
+        tell(str(trouble))
     if not found:
         tell(f"no message of this name is known: {printable(key, 100)} (see pop2imap status)")
     return code
@@ -77,11 +79,13 @@ def as_dict(identity: str, traced: Traced) -> dict[str, Any]:
         "reason": traced.reason,
         "why": traced.why,
         "subject": traced.subject,
+        "deleted_by_run": traced.removed_by,
         "copies": [
             {
                 "folder": copy.folder,
                 "mailbox": copy.mailbox,
                 "state": copy.state,
+                "repairs": list(copy.repairs),
                 "uidvalidity": copy.uidvalidity,
                 "uid": copy.uid,
                 "flags": list(copy.flags),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,27 +81,11 @@ def command(ctx: click.Context, /, **_: Any) -> int:
 
 def _finish(report: VerifyReport, files: Sequence[Path], ctx: click.Context) -> ExitCode:
     """Write and print the report. Returns its exit code, or 74 if all is well but for a file."""
-    from pop2imap.cli.failure import tell
-    from pop2imap.cli.output import say, say_json
-    from pop2imap.errors import LocalIOError, Pop2imapError
+    from pop2imap.cli.finish import conclude
 
-    code, params = report.exit_code, ctx.params
+    code = report.exit_code
     counts = ", ".join(f"{number} {finding.value}" for finding, number in report.counts.items())
     log.info("%d copies: %s; exit code %d", report.copies, counts, code)
     for problem in report.problems:
         log.info("%s: %s %s: %s", problem.finding.value, problem.source, problem.key, problem.reason)
-    for path in files:
-        try:
-            report.write(path)
-        except LocalIOError as trouble:
-            tell(str(trouble))
-            code = code or trouble.exit_code
-    if params["as_json"]:
-        say_json(report.as_dict())
-    elif not (params["quiet"] and code is ExitCode.OK):
-        say(report.text(full=params["verbose"] > 0))
-    if report.error is not None:
-        tell(Pop2imapError.__str__(report.error))
-    if report.interrupted is not None:
-        tell(f"stopped as asked. To compare anew: {shlex.join(['pop2imap', *ctx.find_root().obj])}")
-    return code
+    return conclude(report, files, ctx, stopped="stopped as asked. To compare anew")

@@ -41,7 +41,8 @@ class Entry:
     ``placed`` says of each folder what became of the copy there: stored, present, refused or held; or PENDING,
     an intent that nobody has resolved yet (it must not be intended again before recovery did). A PENDING entry
     with ``placed`` was interrupted between two folders. ``mailboxes`` is the same by the server's name of the
-    mailbox: two folder names may mean one mailbox.
+    mailbox: two folder names may mean one mailbox. ``repairs`` are those of its copies, all together, or, if another
+    source brought them, of the copies of that one.
     """
 
     account: Account
@@ -53,6 +54,7 @@ class Entry:
     subject: str = ""
     placed: Mapping[str, Account] = field(default_factory=dict)
     mailboxes: Mapping[str, Account] = field(default_factory=dict)
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Placement:
     ``lower_bound`` is the L of the invariant; 0 says that the mailbox was renumbered since, so that the copy may
     have any UID. ``id`` is the journal's (0 before ``intend``); ids ascend in the order of intending, and one run
     never uses an id twice. ``stored`` is True for a claim that is known to be in the mailbox, under a UID that is
-    not known.
+    not known. ``match_digest`` and ``size`` are those of the octets that are sent, after the ``repairs`` (names of
+    :mod:`pop2imap.repair`), if any.
     """
 
     key: Key
@@ -100,6 +103,7 @@ class Placement:
     flags: tuple[str, ...]
     id: int = 0
     stored: bool = False
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,14 @@ class JournalReader(Protocol):
     def owned(self, mailbox: str, uidvalidity: int) -> set[int]:
         """The UIDs that placements own in this mailbox under this UIDVALIDITY."""
 
+    def put(self, source: str, mailbox: str, uidvalidity: int) -> dict[str, int]:
+        """The UIDs of the copies that we have put into this mailbox, by the names of their messages in ``source``."""
+
     def last_uidvalidity(self, mailbox: str) -> int | None:
         """The UIDVALIDITY under which the mailbox was used last, or None."""
+
+    def undoing(self) -> int:
+        """How many copies an undo was about to remove when it was cut off (see ``journal.undoing``)."""
 
     def settled_like(self, match_digests: Collection[bytes]) -> set[bytes]:
         """Those of these match digests of which a placement is stored or present, in any mailbox. Slow (reads
@@ -168,10 +178,13 @@ class JournalReader(Protocol):
         messages of this source other than ``key`` count as present because of them."""
 
     def same_octets(self, source: str, digest: bytes) -> list[Key]:
-        """The settled keys of ``source`` with this digest, in order of nth."""
+        """The settled keys of ``source`` with this digest, in order of nth: those that were removed come first."""
 
     def known(self, source: str) -> int:
-        """How many settled keys this source has."""
+        """How many settled keys this source has, less those that were removed."""
+
+    def removed(self, source: str) -> int:
+        """How many messages of this source were deleted there by us (:meth:`Journal.remove`)."""
 
     def folders(self) -> dict[str, tuple[int, int]]:
         """For each folder name: copies stored by us, of all runs, and their octets."""
@@ -207,7 +220,8 @@ class Journal(JournalReader, Protocol):
 
         Stored → stored: with the UID if its UIDVALIDITY is the placement's, it is not below L and no other
         placement owns it, else without; Refused(NEVER) → refused; Refused(LATER) → the placement goes; Unknown →
-        stays intended; Held → held; Moved → stored, elsewhere. A claim that is stored may be given its UID.
+        stays intended; Held → held; Moved → stored, elsewhere. A claim that is stored may be given its UID, and a
+        held placement may be Moved: it was found, and is present, for it may be somebody else's.
         A message is PENDING while one of its copies has no outcome; then HELD if one is held, else REFUSED if
         one is refused, else STORED, or PRESENT if all are present.
         """
@@ -216,6 +230,21 @@ class Journal(JournalReader, Protocol):
         """The target (or another source, then ``uid`` is None) holds this copy already. Owns (mailbox,
         UIDVALIDITY, UID) from now on. Updates the account of the message as ``settle`` does. Lazily durable."""
 
+    def adopt(self, records: Sequence[Record], found: Sequence[tuple[Placement, int]]) -> None:
+        """These copies, of messages that the journal did not know as settled, were found in the target under these
+        UIDs, wherever they lie: ``Placement.folder`` is where the rules would have put it, ``mailbox`` where it is.
+        Present from now on, in one fully durable transaction, and the accounts of their messages as ``settle`` has
+        it. Two copies of a message may lie in one mailbox."""
+
+    def begin_removing(self, keys: Sequence[Key]) -> None:
+        """These messages, of nth 0, are about to be deleted at their source: until the next ``remove``, nobody knows
+        whether they are there. Fully durable."""
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Of those that were about to be, these settled messages were deleted at their source by us, and no others.
+        What became of them stays known, under keys whose nth is below 0, so that their names stand for whatever the
+        source lists under them from now on. Fully durable."""
+
     def renumbered(self, mailbox: str, uidvalidity: int) -> None:
         """The mailbox has this UIDVALIDITY now: if another was known, no UID of before means anything, and
         every copy of ours in it becomes a claim with L = 0. To be called before ``owned`` and ``claims`` are
@@ -223,6 +252,19 @@ class Journal(JournalReader, Protocol):
 
     def rebind(self, old: Key, new: Key) -> None:
         """The message known as ``old`` is called ``new`` from now on (a server renumbered its UIDLs)."""
+
+    def made(self, names: Sequence[str]) -> None:
+        """This run has made these mailboxes (the server's names). Lazily durable."""
+
+    @property
+    def missing(self) -> int:
+        """How many durable commits are missing that this journal once had: its log was damaged, or it was put in
+        place of a newer one."""
+
+    def unsure_from(self, mailbox: str) -> int | None:
+        """The lowest UID in the server's mailbox ``mailbox`` from which on there may be copies of ours that the
+        journal does not know of, since it may be older than the mailbox: what came there since it first used it, or
+        everything, if it knows nothing of that mailbox. None in the run that has made the journal."""
 
     def touch(self) -> None:
         """Say that this run is alive: after a crash, the fence is measured from the last touch. Every intend

@@ -12,7 +12,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -21,11 +21,14 @@ from sqlalchemy import Connection, and_, func, or_, select
 from pop2imap.errors import ExitCode, JournalCorrupt, Pop2imapError
 from pop2imap.journal import place, sqlite
 from pop2imap.journal.copies import CopyReader
+from pop2imap.journal.mark import Mark, missing
 from pop2imap.journal.reading import FoundRow
 from pop2imap.journal.schema import (
     INTENDED,
+    as_of_today,
     check,
     claimed,
+    examine,
     folders,
     mailboxes,
     messages,
@@ -35,8 +38,8 @@ from pop2imap.journal.schema import (
     storable,
     texts,
 )
+from pop2imap.journal.traced import Traced, TracedCopy
 from pop2imap.model import Account, DateFrom, Key
-from pop2imap.text import printable
 
 LAST_RUNS = 10
 """How many runs ``status`` tells of."""
@@ -63,7 +66,9 @@ class Run:
 class Status:
     """What the journal knows, in sum. ``sources`` has messages and octets by account; ``folders`` copies stored by
     us and their octets; ``runs`` the last ones, newest first. ``in_doubt`` counts intents without an outcome,
-    ``octets`` is the size of the files. ``process`` is who seems to be at work now, None for nobody."""
+    ``undoing`` copies of an undo that did not come to its end, ``missing`` durable commits that were there once;
+    ``octets`` is the size of the files. ``process`` is who seems to be at work now, None for nobody. ``removed``
+    counts, by source, the messages that were deleted there by us; they are among the others, too."""
 
     identity: str
     path: Path
@@ -74,78 +79,9 @@ class Status:
     octets: int
     process: int | None
     last_alive: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class TracedCopy:
-    """One placement of a traced message. ``run`` began at ``since``."""
-
-    folder: str
-    mailbox: str
-    state: str
-    uidvalidity: int
-    uid: int | None
-    flags: tuple[str, ...]
-    date: datetime
-    run: int
-    since: datetime
-
-    def line(self) -> str:
-        """In words."""
-        where = printable(self.folder)
-        if self.mailbox != self.folder:
-            where += f" (on the server: {printable(self.mailbox)})"
-        place = f"as UID {self.uid} under UIDVALIDITY {self.uidvalidity}" if self.uid else "UID not known"
-        flags = printable(" ".join(self.flags)) or "none"
-        run = f"run {self.run}, {self.since:%Y-%m-%d %H:%M} UTC"
-        match self.state:
-            case "stored":
-                return f"stored in {where}, {place}; flags: {flags}; {run}"
-            case "present":
-                known = f"found {place}" if self.uid else "the same octets were there already"
-                return f"present in {where}: {known}; {run}"
-            case "refused":
-                return f"refused by {where}; {run}"
-            case "held":
-                return f"held: sent to {where}, and whether it arrived cannot be known; {run}"
-            case _:
-                return f"on its way to {where}: whether it arrived is looked up by the next run; {run}"
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """Everything known of one message. ``subject`` is there only for messages that are problems."""
-
-    key: Key
-    account: Account
-    size: int
-    digest: bytes | None
-    date: datetime | None
-    date_from: DateFrom | None
-    reason: str
-    why: str
-    subject: str
-    rules_digest: str
-    wanted: int
-    copies: tuple[TracedCopy, ...]
-
-    def lines(self) -> tuple[str, ...]:
-        """In words, one fact a line."""
-        facts = [f"{printable(str(self.key))} of {printable(self.key.source)}: {self.account.value}"]
-        if self.reason:
-            facts.append(f"reason: {printable(self.reason, 400)}")
-        if self.subject:
-            facts.append(f"subject: {printable(self.subject)}")
-        if self.date:
-            origin = f" ({self.date_from.value})" if self.date_from else ""
-            facts.append(f"dated {self.date:%Y-%m-%d %H:%M:%S} UTC{origin}")
-        facts.append(f"{self.size} octets" + (f", SHA-256 {self.digest.hex()}" if self.digest else ""))
-        if self.why:
-            facts.append(f"why: {printable(self.why, 1000)}")
-        facts += [copy.line() for copy in self.copies]
-        if (missing := self.wanted - len(self.copies)) > 0 and self.account is Account.PENDING:
-            facts.append(f"{missing} of {self.wanted} copies not sent yet")
-        return tuple(facts)
+    removed: Mapping[str, int] = field(default_factory=dict)
+    missing: int = 0
+    undoing: int = 0
 
 
 _RUNS = select(runs).order_by(runs.c.id.desc()).limit(LAST_RUNS)
@@ -184,31 +120,55 @@ def read_history(state_dir: Path, identity: str) -> History | None:
     Raises JournalTooNew, JournalCorrupt, LocalIOError.
     """
     path = place.directory(state_dir, identity) / place.DATABASE
-    try:
-        if not path.stat().st_size:
-            return None
-    except FileNotFoundError:
+    history = _opened(path)
+    if history is None:
         return None
-    except OSError as error:
-        with place.disk_errors(path):
-            raise error
-    history = History(path)
     try:
-        found = history.identity
+        begun = history.examine(identity)
     except BaseException:
         history.close()
         raise
-    if found is None:
+    if not begun:
         history.close()
         return None
-    if found != storable(identity):
-        history.close()
-        raise JournalCorrupt(
-            f"this is the journal of another target: {printable(found)}",
-            where=printable(str(path)),
-            todo="move the file away, or put it where it was",
-        )
     return history
+
+
+def _opened(path: Path) -> History | None:
+    """None if there is no file, or an empty one in which no journal has ever been. Raises LocalIOError,
+    JournalCorrupt."""
+    with place.disk_errors(path):
+        try:
+            octets = path.stat().st_size
+        except FileNotFoundError:
+            return None
+        if octets:
+            return History(path)
+    if Mark(path.parent).is_there:
+        raise sqlite.corrupt(path, sqlite.EMPTY)
+    return None
+
+
+def histories(state_dir: Path) -> tuple[list[History], list[Pop2imapError]]:
+    """Every journal here, by identity, and what is wrong with those that cannot be read."""
+    found: dict[str, History] = {}
+    troubles: list[Pop2imapError] = []
+    with contextlib.suppress(OSError):
+        for path in sorted((state_dir / place.TARGETS).glob(f"*/{place.DATABASE}")):
+            history = None
+            try:
+                history = _opened(path)
+                identity = None if history is None else history.identity
+                if history is not None and identity is not None:
+                    history.examine(identity)
+                    found[identity] = history
+                    history = None
+            except Pop2imapError as error:
+                troubles.append(error)
+            finally:
+                if history is not None:
+                    history.close()
+    return [found[identity] for identity in sorted(found)], troubles
 
 
 def accounts(state_dir: Path) -> list[str]:
@@ -224,6 +184,9 @@ def accounts(state_dir: Path) -> list[str]:
     return sorted(found)
 
 
+_LOG = "log"
+
+
 class History(CopyReader):
     """A journal that is only read. See :func:`read_history`."""
 
@@ -232,6 +195,16 @@ class History(CopyReader):
         self._path = path
         self._connection: Connection | None = None
         self._opened: object = None
+        self.missing = 0
+        """See :attr:`pop2imap.journal.Journal.missing`; known once it was examined."""
+
+    def copy_to(self, state_dir: Path, identity: str) -> None:
+        """Put a copy of the journal as it is now where ``open_journal`` with this state directory finds it: for what
+        wants to try something. Raises LocalIOError, JournalCorrupt."""
+        path = place.make(state_dir, identity) / place.DATABASE
+        place.claim_file(path)
+        with sqlite.storage_errors(self._path):
+            sqlite.copy(self._current(), path)
 
     def close(self) -> None:
         """Close the files. Never raises."""
@@ -240,23 +213,27 @@ class History(CopyReader):
             self._connection = None
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with sqlite.storage_errors(self._path):
+    def _reading(self, *, examining: bool = False) -> Iterator[Connection]:
+        with sqlite.storage_errors(self._path, examining=examining):
             connection = self._current()
             with connection.begin():
                 yield connection
 
     def _current(self) -> Connection:
         """The connection, made anew when the files are no longer those it was made for."""
-        log = self._size(self._log)
-        # a log that is read sees every change; without one, any change means that somebody has been writing
-        files: object = "log" if log else self._stamp()
+        files = self._files()
         if self._connection is None or files != self._opened:
             self.close()
             self._name_by_id.clear()
-            self._connection = sqlite.reader(self._path, immutable=not log).connect()
             self._opened = files
+            self._connection = sqlite.reader(self._path, immutable=files != _LOG).connect()
+            self._connection = as_of_today(self._connection, self._path)
         return self._connection
+
+    def _files(self) -> object:
+        """What tells whether the files are those that were opened: a log that is read sees every change; without one,
+        any change means that somebody has been writing."""
+        return _LOG if self._size(self._log) else self._stamp()
 
     @property
     def _log(self) -> Path:
@@ -276,8 +253,27 @@ class History(CopyReader):
     @property
     def identity(self) -> str | None:
         """The target this is the journal of; None while it has no tables yet."""
-        with self._reading() as connection:
-            return check(connection, printable(str(self._path))).get("identity")
+        with self._reading(examining=True) as connection:
+            return check(connection, self._path).get("identity")
+
+    def examine(self, identity: str) -> bool:
+        """Look whether this is the journal of ``identity``, and as it was written: see :func:`schema.examine`.
+        Returns whether there is a journal in it yet. Raises JournalCorrupt, JournalTooNew, LocalIOError."""
+        mark = Mark(self._path.parent)
+        while True:
+            witnessed = mark.read()
+            try:
+                with self._reading(examining=True) as connection:
+                    facts = examine(connection, self._path, identity)
+                break
+            except JournalCorrupt:
+                if self._files() == self._opened:
+                    raise
+                # a run has begun meanwhile, and wrote beneath a reader that counted on nobody doing so
+        if not facts and mark.is_there:
+            raise sqlite.corrupt(self._path, sqlite.EMPTY)
+        self.missing = missing(witnessed, facts)
+        return bool(facts)
 
     def runs(self) -> list[Run]:
         """The last runs, newest first."""
@@ -287,18 +283,22 @@ class History(CopyReader):
     def status(self) -> Status:
         """Everything in sum."""
         process, last_alive = place.holder(self._path.parent)
+        counts = self.counts()
         with self._reading() as connection:
             in_doubt = connection.scalar(_IN_DOUBT) or 0
         return Status(
             identity=self.identity or "",
             path=self._path.parent,
-            sources=self.counts(),
+            sources=counts,
             folders=self.folders(),
             runs=tuple(self.runs()),
             in_doubt=in_doubt,
             octets=self._size(self._path) + self._size(self._log),
             process=process,
             last_alive=last_alive,
+            removed={source: removed for source in counts if (removed := self.removed(source))},
+            missing=self.missing,
+            undoing=self.undoing(),
         )
 
     def trace(self, text: str) -> list[Traced]:
@@ -347,9 +347,11 @@ class History(CopyReader):
                     date=copy.date,
                     run=copy.run,
                     since=copy.started,
+                    repairs=tuple(copy.repairs.split()),
                 )
                 for copy in copies
             ),
+            removed_by=row.run if row.nth < 0 else None,
         )
 
 
@@ -364,7 +366,7 @@ def _run(row: FoundRow) -> Run:
 
 def _split(text: str) -> tuple[str, int | None]:
     """A key as it is shown: name, or name#nth."""
-    if found := re.fullmatch(r"(.+)#([0-9]{1,9})", text):
+    if found := re.fullmatch(r"(.+)#(-?[0-9]{1,9})", text):
         return found[1], int(found[2])
     return text, None
 

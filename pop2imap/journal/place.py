@@ -41,7 +41,7 @@ _READABLE = 60
 def directory(state_dir: Path, identity: str) -> Path:
     """Where the journal of this target lies, whether it exists or not."""
     readable = re.sub(r"[^A-Za-z0-9@._+-]+", "-", identity).strip("-.")[:_READABLE]
-    digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return state_dir / TARGETS / (f"{readable}-{digest}" if readable else digest)
 
 

@@ -1,4 +1,8 @@
-"""What can be asked of a journal, whoever has it open: the reading half of :mod:`pop2imap.journal`."""
+"""What can be asked of a journal, whoever has it open: the reading half of :mod:`pop2imap.journal`.
+
+This file stays whole so that the questions stand beside each other: what counts as a copy of ours must mean the same
+in all of them.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ from pop2imap.journal.schema import (
     INTENDED,
     PRESENT,
     STORED,
+    UNDOING,
     claimed,
     folders,
     mailboxes,
@@ -44,7 +49,7 @@ CHUNK = 1000
 
 PROBLEMS = (Account.REFUSED, Account.HELD, Account.UNREADABLE, Account.GONE)
 
-ACCOUNT_OF: dict[str, Account] = {INTENDED: Account.PENDING} | {
+ACCOUNT_OF: dict[str, Account] = {INTENDED: Account.PENDING, UNDOING: Account.PENDING} | {
     account.value: account for account in (Account.STORED, Account.PRESENT, Account.REFUSED, Account.HELD)
 }
 """Account of a copy by the state of its placement."""
@@ -55,6 +60,9 @@ FoundRow = Any
 ACCOUNTS = {account.value: account for account in Account}
 
 _T = TypeVar("_T")
+
+_Copies = tuple[dict[str, Account], dict[str, Account], tuple[str, ...]]
+_NOWHERE: _Copies = ({}, {}, ())
 
 
 def chunked(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
@@ -70,7 +78,7 @@ def _some(name: str) -> Any:
 
 _settled = messages.c.account.in_([literal(account.value) for account in sorted(SETTLED, key=str)])
 
-_owns_a_copy = exists().where(
+owns_a_copy = exists().where(
     placements.c.message == messages.c.id,
     placements.c.state.in_([STORED, PRESENT]),
     or_(placements.c.uid.is_not(None), claimed),
@@ -98,8 +106,19 @@ _ENTRIES = (
     )
 )
 
-_COPIES = select(placements.c.message, placements.c.folder, placements.c.mailbox, placements.c.state).where(
-    placements.c.message.in_(_some("ids"))
+_COPIES = select(
+    placements.c.message,
+    placements.c.folder,
+    placements.c.mailbox,
+    placements.c.state,
+    placements.c.repairs,
+).where(placements.c.message.in_(_some("ids")))
+
+_REPAIRS_LIKE = (
+    select(messages.c.digest, placements.c.repairs)
+    .join_from(messages, placements, placements.c.message == messages.c.id)
+    .where(messages.c.digest.in_(_some("digests")), placements.c.state.in_([STORED, PRESENT]))
+    .where(placements.c.repairs != "")
 )
 
 _CLAIMS = (
@@ -115,6 +134,7 @@ _CLAIMS = (
         placements.c.size,
         placements.c.date,
         placements.c.flags,
+        placements.c.repairs,
         placements.c.state,
     )
     .join_from(placements, messages, placements.c.message == messages.c.id)
@@ -142,6 +162,14 @@ _OWNED = select(placements.c.uid).where(
     placements.c.uid.is_not(None),
 )
 
+_PUT = (
+    _OWNED.add_columns(messages.c.name)
+    .join_from(placements, messages, placements.c.message == messages.c.id)
+    .where(placements.c.state == STORED, messages.c.source == bindparam("source"))
+)
+
+_UNDOING = select(func.count()).where(placements.c.state == UNDOING)
+
 _SETTLED_LIKE = (
     select(placements.c.match_digest)
     .distinct()
@@ -153,14 +181,14 @@ _BROUGHT_BY_OTHERS = select(func.count()).where(
     messages.c.source != bindparam("source"),
     or_(
         messages.c.account == Account.STORED.value,
-        and_(messages.c.account == Account.PRESENT.value, _owns_a_copy),
+        and_(messages.c.account == Account.PRESENT.value, owns_a_copy),
     ),
 )
 _LENT_BY_OTHERS = select(func.count()).where(
     messages.c.digest == bindparam("digest"),
     messages.c.source == bindparam("source"),
     messages.c.account == Account.PRESENT.value,
-    not_(_owns_a_copy),
+    not_(owns_a_copy),
     not_(and_(messages.c.name == bindparam("name"), messages.c.nth == bindparam("nth"))),
 )
 
@@ -170,7 +198,7 @@ _SAME_OCTETS = (
     .order_by(messages.c.nth, messages.c.id)
 )
 
-_KNOWN = select(func.count()).where(messages.c.source == bindparam("source"), _settled)
+_KNOWN = select(func.count()).where(messages.c.source == bindparam("source"), _settled, messages.c.nth >= 0)
 
 _FOLDERS = (
     select(folders.c.name, func.count(), func.sum(placements.c.size))
@@ -242,7 +270,12 @@ class Reader(ABC):
             ).all()
         ]
         copies = self._copies_of(connection, [row[0] for row in rows])
-        nowhere: tuple[dict[str, Account], dict[str, Account]] = ({}, {})
+        lent = {
+            digest
+            for number, _, _, account, _, digest, *_ in rows
+            if account == Account.PRESENT.value and number not in copies
+        }
+        copies |= self._lent_copies(connection, rows, lent) if lent else {}
         return {
             wanted[name, nth]: Entry(
                 ACCOUNTS[account],
@@ -252,23 +285,35 @@ class Reader(ABC):
                 reason,
                 rules or "",
                 subject,
-                *copies.get(number, nowhere),
+                *copies.get(number, _NOWHERE),
             )
             for number, name, nth, account, size, digest, date, reason, subject, rules in rows
             if (name, nth) in wanted
         }
 
-    def _copies_of(
-        self, connection: Connection, ids: Sequence[int]
-    ) -> dict[int, tuple[dict[str, Account], dict[str, Account]]]:
-        """Accounts of the copies of these messages, by folder and by mailbox."""
-        found: dict[int, tuple[dict[str, Account], dict[str, Account]]] = {}
+    def _copies_of(self, connection: Connection, ids: Sequence[int]) -> dict[int, _Copies]:
+        """Accounts of the copies of these messages, by folder and by mailbox, and what was repaired in them."""
+        found: dict[int, _Copies] = {}
         for some in chunked(ids):
-            for message, folder, mailbox, state in connection.execute(_COPIES, {"ids": some}).all():
-                by_folder, by_mailbox = found.setdefault(message, ({}, {}))
+            for message, folder, mailbox, state, repairs in connection.execute(_COPIES, {"ids": some}).all():
+                by_folder, by_mailbox, repaired = found.get(message, ({}, {}, ()))
                 by_folder[self._name(connection, folders, folder)] = ACCOUNT_OF[state]
                 by_mailbox[self._name(connection, mailboxes, mailbox)] = ACCOUNT_OF[state]
+                repaired = tuple(dict.fromkeys((*repaired, *repairs.split())))
+                found[message] = by_folder, by_mailbox, repaired
         return found
+
+    def _lent_copies(
+        self, connection: Connection, rows: Iterable[tuple[Any, ...]], digests: Collection[bytes]
+    ) -> dict[int, _Copies]:
+        """Of messages that are present because another source brought the same octets: what was repaired in those."""
+        found: list[FoundRow] = list(connection.execute(_REPAIRS_LIKE, {"digests": list(digests)}))
+        repaired = {row.digest: row.repairs for row in found}
+        return {
+            row[0]: ({}, {}, tuple(repaired[row[5]].split()))
+            for row in rows
+            if row[3] == Account.PRESENT.value and row[5] in repaired
+        }
 
     def intents(self, mailbox: str) -> list[Placement]:
         return self._placements(_INTENTS, mailbox, [{}])
@@ -307,6 +352,7 @@ class Reader(ABC):
             flags=tuple(row.flags.split()),
             id=row.id,
             stored=row.state != INTENDED,
+            repairs=tuple(row.repairs.split()),
         )
 
     def unlocated(self, mailbox: str) -> list[bytes]:
@@ -323,10 +369,23 @@ class Reader(ABC):
             number = self._number(connection, mailboxes, mailbox)
             return set(connection.scalars(_OWNED, {"mailbox": number, "uidvalidity": uidvalidity}))
 
+    def put(self, source: str, mailbox: str, uidvalidity: int) -> dict[str, int]:
+        with self._reading() as connection:
+            numbers = {
+                "source": self._number(connection, sources, source),
+                "mailbox": self._number(connection, mailboxes, mailbox),
+            }
+            rows: list[FoundRow] = list(connection.execute(_PUT, {**numbers, "uidvalidity": uidvalidity}))
+            return {row.name: row.uid for row in rows}
+
     def last_uidvalidity(self, mailbox: str) -> int | None:
         with self._reading() as connection:
             query = select(mailboxes.c.uidvalidity).where(mailboxes.c.name == mailbox)
             return connection.scalar(query)
+
+    def undoing(self) -> int:
+        with self._reading() as connection:
+            return connection.scalar(_UNDOING) or 0
 
     def settled_like(self, match_digests: Collection[bytes]) -> set[bytes]:
         with self._reading() as connection:

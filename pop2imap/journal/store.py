@@ -17,32 +17,39 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from pop2imap import __version__
-from pop2imap.errors import Again, ExitCode, InternalError, JournalCorrupt
+from pop2imap.errors import Again, ExitCode, InternalError
 from pop2imap.journal import Held, Moved, Placement, Record, place, sqlite
+from pop2imap.journal.copies import CopyReader
+from pop2imap.journal.mark import Mark, missing
 from pop2imap.journal.place import directory
-from pop2imap.journal.reading import ACCOUNT_OF, CHUNK, PROBLEMS, FoundRow, Reader, chunked
+from pop2imap.journal.reading import ACCOUNT_OF, CHUNK, PROBLEMS, FoundRow, chunked
 from pop2imap.journal.schema import (
     FORMAT,
     HELD,
     INTENDED,
     PRESENT,
     REFUSED,
-    STEPS,
+    REMOVING,
     STORED,
-    apply_step,
+    UNDOING,
+    bring_up_to_date,
     check,
+    examine,
     folders,
     mailboxes,
     messages,
+    meta,
+    origins,
     placements,
     runs,
     seconds,
+    set_facts,
     sources,
     storable,
     texts,
@@ -52,6 +59,8 @@ from pop2imap.model import Account, Key, Outcome, Refused, Stored, Unknown
 __all__ = ["SqlJournal", "directory", "open_journal"]
 
 Now = Callable[[], datetime]
+
+_Kind = TypeVar("_Kind", bound="SqlJournal")
 
 NAMED = frozenset({Account.PENDING, *PROBLEMS})
 """Accounts whose messages a report may have to name, so that their subject is kept."""
@@ -72,56 +81,68 @@ def open_journal(
     Raises JournalLocked if another run has it, JournalTooNew if a newer pop2imap wrote it, JournalCorrupt if it
     cannot be used, LocalIOError if its place is full, not writable or not safe.
     """
+    return open_as(SqlJournal, state_dir, identity, options_digest, now)
+
+
+def open_as(
+    kind: type[_Kind],
+    state_dir: Path,
+    identity: str,
+    options_digest: str = "",
+    now: Now = lambda: datetime.now(UTC),
+) -> _Kind:
+    """``open_journal`` for a journal that can do more."""
     where = place.make(state_dir, identity)
     with ExitStack() as undo:
         lock = place.Lock(where / place.LOCK)
         undo.callback(lock.release)
         place.empty_spool(where)
-        path = where / place.DATABASE
-        for suffix in ("-wal", "-shm"):
-            if path.with_name(path.name + suffix).is_symlink():
-                raise sqlite.corrupt(path, f"its {suffix} file is a symbolic link")
-        place.claim_file(path)
-        with sqlite.storage_errors(path):
+        path, mark = where / place.DATABASE, Mark(where)
+        undo.callback(mark.close)
+        begun = _claim(path, mark)
+        with sqlite.storage_errors(path, examining=True):
             connection = sqlite.writer(path).connect()
             undo.callback(connection.close)
             sqlite.durable(connection, True)
-            _prepare(connection, path, identity, now())
+            facts, new = _prepare(connection, path, identity, now(), begun)
+        with sqlite.storage_errors(path):
             place.sync(where, where.parent, state_dir)
-            run = _begin_run(connection, options_digest, now())
-            journal = SqlJournal(connection, path, lock, run, now)
+            journal = kind(connection, path, lock, mark, facts, new, now)
+            journal.begin_run(options_digest)
         undo.pop_all()
         return journal
 
 
-def _prepare(connection: Connection, path: Path, identity: str, moment: datetime) -> None:
-    """See that this is a journal, whole, of this target and of the newest schema."""
-    with connection.begin():
-        damage = sqlite.intact(connection)
-        facts = {} if damage else check(connection, str(path))
-    if damage:
-        raise sqlite.corrupt(path, damage)
-    if facts and facts.get("identity") != storable(identity):
-        raise JournalCorrupt(
-            f"this is the journal of another target: {facts.get('identity')}",
-            where=str(path),
-            todo="move the file away, or put it where it was",
-        )
-    new = (("format", FORMAT), ("identity", identity), ("created", str(seconds(moment))))
-    for number in range(int(facts.get("schema", "0")) + 1, len(STEPS) + 1):
-        with connection.begin():
-            apply_step(connection, number, new if number == 1 else ())
+def _claim(path: Path, mark: Mark) -> bool:
+    """See that the file of the database is there, and ours. Returns whether a journal has been in it."""
+    log = path.with_name(path.name + "-wal")
+    for suffix in ("-wal", "-shm"):
+        if path.with_name(path.name + suffix).is_symlink():
+            raise sqlite.corrupt(path, f"its {suffix} file is a symbolic link")
+    with place.disk_errors(path):
+        was_there = path.exists()
+        if not was_there and log.exists() and log.stat().st_size:
+            raise sqlite.corrupt(path, "it is gone, but its log is there")
+        if not was_there:
+            mark.forget()
+    place.claim_file(path)
+    sqlite.check_header(path)
+    return mark.is_there
 
 
-def _begin_run(connection: Connection, options_digest: str, moment: datetime) -> int:
-    row = {
-        "started": moment,
-        "options_digest": options_digest,
-        "version": __version__,
-        "counts": "{}",
-    }
+def _prepare(
+    connection: Connection, path: Path, identity: str, moment: datetime, begun: bool
+) -> tuple[dict[str, str], bool]:
+    """See that this is a journal, whole, of this target and of the newest schema. Returns what ``meta`` says, and
+    whether there was none before. ``begun``: there must have been one."""
     with connection.begin():
-        return int(connection.scalars(insert(runs).returning(runs.c.id), row).one())
+        facts = examine(connection, path, identity)
+    if begun and not facts:
+        raise sqlite.corrupt(path, sqlite.EMPTY)
+    born = (("format", FORMAT), ("identity", identity), ("created", str(seconds(moment))))
+    bring_up_to_date(connection, int(facts.get("schema", "0")), born)
+    with connection.begin():
+        return check(connection, path), not facts
 
 
 _MESSAGES = select(messages.c.id, messages.c.source, messages.c.name, messages.c.nth, messages.c.rules).where(
@@ -136,6 +157,11 @@ _COPIES = select(
     placements.c.mailbox,
     placements.c.state,
 ).where(placements.c.message.in_(bindparam("ids", expanding=True)))
+_LOWEST = (
+    select(messages.c.name, func.min(messages.c.nth).label("nth"))
+    .where(messages.c.source == bindparam("source"), messages.c.name.in_(bindparam("names", expanding=True)))
+    .group_by(messages.c.name)
+)
 _UPDATE_MESSAGES = update(messages).where(messages.c.id == bindparam("_id"))
 _DELETE_PLACEMENTS = delete(placements).where(placements.c.id.in_(bindparam("ids", expanding=True)))
 _TO_SETTLE = select(
@@ -175,6 +201,13 @@ _SET_ACCOUNT = (
 )
 
 
+_COUNT_COMMIT = update(meta).where(meta.c.name == "commits").values(value=bindparam("commits"))
+_BEGAN = (
+    select(mailboxes.c.uidvalidity, origins.c.first_uid)
+    .join_from(mailboxes, origins, origins.c.mailbox == mailboxes.c.id, isouter=True)
+    .where(mailboxes.c.name == bindparam("name"))
+)
+
 _Owner = tuple[int, int, int | None]
 """Mailbox, UIDVALIDITY and UID."""
 
@@ -186,15 +219,27 @@ class _Remembered(NamedTuple):
     known: set[int]
 
 
-class SqlJournal(Reader):
+class SqlJournal(CopyReader):
     """See :class:`pop2imap.journal.Journal`. Made by :func:`open_journal`."""
 
-    def __init__(self, connection: Connection, path: Path, lock: place.Lock, run: int, now: Now) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        path: Path,
+        lock: place.Lock,
+        mark: Mark,
+        facts: Mapping[str, str],
+        new: bool,
+        now: Now,
+    ) -> None:
         super().__init__()
         self._connection = connection
         self._path = path
         self._lock = lock
-        self._run = run
+        self._mark, self._id, self._commits = mark, facts["id"], int(facts["commits"])
+        self._missing = missing(mark.read(), facts)
+        self._is_new = new
+        self._run = 0
         self._now = now
         self._waits_for_disk = True
         self._numbers: dict[tuple[str, str], int] = {}
@@ -203,6 +248,17 @@ class SqlJournal(Reader):
                 table.name: connection.scalar(select(func.max(table.c.id))) or 0
                 for table in (messages, placements)
             }
+
+    def begin_run(self, options_digest: str) -> None:
+        """Write the row of this run. To be called once, before all else."""
+        row = {
+            "started": self._now(),
+            "options_digest": options_digest,
+            "version": __version__,
+            "counts": "{}",
+        }
+        with self._writing(durable=True) as connection:
+            self._run = int(connection.scalars(insert(runs).returning(runs.c.id), row).one())
 
     @property
     def spool(self) -> Path:
@@ -232,10 +288,15 @@ class SqlJournal(Reader):
             try:
                 with self._connection.begin():
                     yield self._connection
+                    if durable:
+                        self._connection.execute(_COUNT_COMMIT, {"commits": str(self._commits + 1)})
             except BaseException:
                 self._numbers.clear()  # some may have been rolled back
                 self._name_by_id.clear()
                 raise
+            if durable:
+                self._commits += 1
+                self._mark.write(self._id, self._commits)
 
     # -- messages
 
@@ -347,6 +408,31 @@ class SqlJournal(Reader):
             }
             connection.execute(_UPDATE_MESSAGES, row)
 
+    def begin_removing(self, keys: Sequence[Key]) -> None:
+        with self._writing(durable=True) as connection:
+            set_facts(connection, (REMOVING, json.dumps([(key.source, key.name) for key in keys])))
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        with self._writing(durable=True) as connection:
+            connection.execute(delete(meta).where(meta.c.name == REMOVING))
+            found = self._known_messages(connection, keys)
+            if missing := [key for key in keys if key not in found]:
+                raise InternalError(f"no message is known as {missing[0]}")
+            lowest: dict[tuple[int, str], int] = {}
+            names: dict[int, list[str]] = defaultdict(list)
+            for row in found.values():
+                names[row.source].append(row.name)
+            for source, its_names in names.items():
+                for some in chunked(its_names):
+                    rows = connection.execute(_LOWEST, {"source": source, "names": some})
+                    lowest.update({(source, row.name): min(row.nth, 0) for row in rows})
+            updates = []
+            for row in found.values():
+                lowest[row.source, row.name] -= 1
+                updates.append({"_id": row.id, "nth": lowest[row.source, row.name], "run": self._run})
+            if updates:
+                connection.execute(_UPDATE_MESSAGES, updates)
+
     # -- placements
 
     def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
@@ -362,6 +448,14 @@ class SqlJournal(Reader):
             self._place(connection, remembered, [placement], PRESENT, [uid])
             self._account(connection, remembered.ids.values(), {})
 
+    def adopt(self, records: Sequence[Record], found: Sequence[tuple[Placement, int]]) -> None:
+        with self._writing(durable=True) as connection:
+            remembered = self._remember(connection, records, Account.PENDING)
+            copies = [copy for copy, _ in found]
+            self._place(connection, remembered, copies, PRESENT, [uid for _, uid in found], adopted=True)
+            self._account(connection, remembered.ids.values(), {})
+        self._lock.touch()
+
     def _place(
         self,
         connection: Connection,
@@ -369,8 +463,11 @@ class SqlJournal(Reader):
         new: Sequence[Placement],
         state: str,
         uids: Sequence[int | None],
+        *,
+        adopted: bool = False,
     ) -> list[int]:
-        """Insert placements of these messages, in place of refused and held ones of the same folder."""
+        """Insert placements of these messages, in place of refused and held ones of the same folder. ``adopted``: they
+        are there, so two of a message may be in one mailbox."""
         if not {one.key for one in new} <= remembered.ids.keys():
             raise InternalError("a placement came without the record of its message")
         rows: list[dict[str, Any]] = [
@@ -388,13 +485,15 @@ class SqlJournal(Reader):
                 "size": one.size,
                 "date": one.date,
                 "flags": " ".join(one.flags),
+                "repairs": " ".join(one.repairs),
                 "run": self._run,
             }
             for number, one, uid in zip(self._next_ids(placements, len(new)), new, uids, strict=True)
         ]
-        self._make_room(connection, remembered.known, new, rows)
+        self._make_room(connection, remembered.known, new, rows, adopted=adopted)
         for mailbox, uidvalidity in {(row["mailbox"], row["uidvalidity"]) for row in rows}:
-            self._under(connection, mailbox, uidvalidity)
+            lowest = min(row["lower_bound"] for row in rows if row["mailbox"] == mailbox)
+            self._under(connection, mailbox, uidvalidity, lowest)
         if rows:
             connection.execute(insert(placements), rows)
         return [row["id"] for row in rows]
@@ -405,6 +504,8 @@ class SqlJournal(Reader):
         known: Collection[int],
         new: Sequence[Placement],
         rows: Sequence[Mapping[str, Any]],
+        *,
+        adopted: bool,
     ) -> None:
         """Delete what the new rows replace. Raises InternalError for what would become a second copy."""
         old: dict[int, list[FoundRow]] = defaultdict(list)
@@ -414,11 +515,12 @@ class SqlJournal(Reader):
         gone: list[int] = []
         seen: set[tuple[int, int]] = set()
         for one, row in zip(new, rows, strict=True):
-            if (row["message"], row["mailbox"]) in seen:
+            place = row["folder"] if adopted else row["mailbox"]
+            if (row["message"], place) in seen:
                 raise InternalError(f"{one.key} was to go to {one.mailbox} twice")
-            seen.add((row["message"], row["mailbox"]))
+            seen.add((row["message"], place))
             for copy in old[row["message"]]:
-                if copy.folder != row["folder"] and copy.mailbox != row["mailbox"]:
+                if copy.folder != row["folder"] and (adopted or copy.mailbox != row["mailbox"]):
                     continue
                 if copy.state not in {REFUSED, HELD}:
                     raise InternalError(f"{one.key} is {copy.state} in {one.folder} already")
@@ -430,12 +532,18 @@ class SqlJournal(Reader):
         with self._writing(durable=True) as connection:
             self._under(connection, self._numbered(connection, mailboxes, mailbox), uidvalidity)
 
-    def _under(self, connection: Connection, mailbox: int, uidvalidity: int) -> None:
-        """The mailbox has this UIDVALIDITY now. Copies known under another have lost their UIDs."""
+    def _under(
+        self, connection: Connection, mailbox: int, uidvalidity: int, first_uid: int | None = None
+    ) -> None:
+        """The mailbox has this UIDVALIDITY now. Copies known under another have lost their UIDs. ``first_uid``: if it
+        was not used before, no copy of ours has a lower UID, as far as a journal can know that: see
+        ``unsure_from``."""
         was = connection.scalar(select(mailboxes.c.uidvalidity).where(mailboxes.c.id == mailbox))
         if was == uidvalidity:
             return
         connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox).values(uidvalidity=uidvalidity))
+        first_use = was is None and self._is_new
+        self._set_origin(connection, mailbox, first_uid=first_uid if first_use else None)
         if was is not None:
             owns = or_(placements.c.uid.is_not(None), placements.c.claim)
             connection.execute(
@@ -443,6 +551,27 @@ class SqlJournal(Reader):
                 .where(placements.c.mailbox == mailbox, placements.c.uidvalidity != uidvalidity, owns)
                 .values(uidvalidity=uidvalidity, lower_bound=0, uid=None, claim=True)
             )
+
+    def _set_origin(self, connection: Connection, mailbox: int, **facts: int | None) -> None:
+        done = connection.execute(update(origins).where(origins.c.mailbox == mailbox).values(**facts))
+        if not done.rowcount:
+            connection.execute(insert(origins).values(mailbox=mailbox, **facts))
+
+    def made(self, names: Sequence[str]) -> None:
+        with self._writing() as connection:
+            for name in names:
+                self._set_origin(connection, self._numbered(connection, mailboxes, name), made=self._run)
+
+    @property
+    def missing(self) -> int:
+        return self._missing
+
+    def unsure_from(self, mailbox: str) -> int | None:
+        with self._reading() as connection:
+            began = connection.execute(_BEGAN, {"name": mailbox}).first()
+        if began is None or began.uidvalidity is None:
+            return None if self._is_new else 1
+        return max(began.first_uid or 1, 1)
 
     # -- outcomes
 
@@ -465,9 +594,10 @@ class SqlJournal(Reader):
         reasons: dict[int, str] = {}
         for number, outcome in outcomes.items():
             row = rows.get(number)
-            if row is None or not row.claim:
+            found_again = row is not None and row.state == HELD and isinstance(outcome, Moved)
+            if row is None or not (row.claim or found_again):
                 raise InternalError(f"placement {number} had its outcome before")
-            if row.state != INTENDED and not isinstance(outcome, Stored):
+            if row.state != INTENDED and not (isinstance(outcome, Stored) or found_again):
                 raise InternalError(f"placement {number} is {row.state}, and cannot become {outcome}")
             if isinstance(outcome, Refused | Held):
                 reasons[row.message] = outcome.reason
@@ -487,7 +617,7 @@ class SqlJournal(Reader):
         """What becomes of the row of a placement. Adds to ``taken`` the UID it gets."""
         change = {
             "_id": row.id,
-            "state": STORED if row.state == INTENDED else row.state,
+            "state": {INTENDED: STORED, HELD: PRESENT}.get(row.state, row.state),
             "claim": False,
             "uid": None,
             "mailbox": row.mailbox,
@@ -572,6 +702,7 @@ class SqlJournal(Reader):
     def close(self) -> None:
         with contextlib.suppress(SQLAlchemyError, OSError):
             self._connection.close()
+        self._mark.close()
         self._lock.touch()
         self._lock.release()
 
@@ -579,7 +710,7 @@ class SqlJournal(Reader):
 def account_of(states: Sequence[str], copies: int) -> Account:
     """The account of a message with placements in these states, of which it is to have ``copies``. As long as a
     copy has no outcome the message is pending, so that the next run takes it up again."""
-    if INTENDED in states or len(states) < copies:
+    if not {INTENDED, UNDOING}.isdisjoint(states) or len(states) < copies:
         return Account.PENDING
     for state in (HELD, REFUSED, STORED, PRESENT):
         if state in states:

@@ -2,22 +2,22 @@
 
 The equation, always: ``source = stored + present + skipped + refused + held + unreadable + gone + pending``,
 each message under exactly one word. It is kept by :class:`pop2imap.report.tally.Tally` and checked before a
-report is made. The JSON form is a promise, versioned by ``SCHEMA_VERSION`` and described in
+report is made. The JSON form is a promise, versioned by ``ending.SCHEMA_VERSION`` and described in
 ``docs/exit-codes.md``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.model import Account, DateFrom
-
-SCHEMA_VERSION = 1
+from pop2imap.report.ending import ended_early
 
 PROBLEMS = frozenset({Account.REFUSED, Account.HELD, Account.UNREADABLE, Account.GONE})
 """Accounts that a person has to look at."""
@@ -64,7 +64,7 @@ class FolderReport:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One message a person has to look at."""
+    """One message a person has to look at. ``saved`` is the file in the quarantine that holds it, if one does."""
 
     account: Account
     source: str
@@ -74,6 +74,19 @@ class Problem:
     size: int
     reason: str
     todo: str
+    saved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """One message that was changed so that the target took it, in this run or an earlier one. ``saved`` is the file
+    that holds its original, if it is in the quarantine of this run."""
+
+    source: str
+    key: str
+    size: int
+    repairs: tuple[str, ...]
+    saved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +111,11 @@ class Report:
     """Why, in words, for the first message of each rule and folder (in a plan)."""
     remarks: tuple[str, ...]
     problems: tuple[Problem, ...]
+    repaired: tuple[Repaired, ...] = ()
     error: Pop2imapError | None = None
     interrupted: ExitCode | None = None
+    same_account_allowed: bool = False
+    """Whether source and target are two mailboxes was not asked."""
 
     @property
     def counts(self) -> dict[Account, Count]:
@@ -117,16 +133,19 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """See ``docs/exit-codes.md``."""
-        if self.error is not None:
-            return self.error.exit_code
-        if self.interrupted is not None:
-            return self.interrupted
+        if (early := ended_early(self)) is not None:
+            return early
         counts = self.counts
         if counts[Account.PENDING].messages and not self.dry_run:
             return ExitCode.NOT_FINISHED
         if any(counts[account].messages for account in PROBLEMS):
             return ExitCode.INCOMPLETE
         return ExitCode.OK
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the server that ended it wants to be asked again, if it said so; whole seconds, in UTC."""
+        return retry_at(self.error, self.finished)
 
     def unsafe_because(self) -> tuple[str, ...]:
         """Why the source must not be deleted yet; empty if it may."""
@@ -136,6 +155,10 @@ class Report:
             for account in Account
             if account not in {Account.STORED, Account.PRESENT} and counts[account].messages
         ]
+        if self.repaired:
+            reasons.append(f"{len(self.repaired):,} repaired, so that the target holds them changed")
+        if self.same_account_allowed:
+            reasons.append("--allow-same-account: source and target may be one mailbox")
         if self.error is not None:
             reasons.append("the run did not come to its end")
         elif self.interrupted is not None:
@@ -167,3 +190,11 @@ class Report:
         from pop2imap.report import files
 
         files.write(self, path)
+
+
+def retry_at(error: Pop2imapError | None, finished: datetime) -> datetime | None:
+    """When the server that ended a run with ``error`` at this moment wants to be asked again, if it said so; whole
+    seconds, in UTC."""
+    if error is None or error.retry_after is None:
+        return None
+    return finished.replace(microsecond=0) + timedelta(seconds=math.ceil(error.retry_after) + 1)

@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Decision, Key, Mailbox, Ref, Remark
-from pop2imap.report import PROBLEMS, Count, FolderReport, Problem, Report, SourceReport
+from pop2imap.report import PROBLEMS, Count, FolderReport, Problem, Repaired, Report, SourceReport
 from pop2imap.report.tally import Tally
 
 TODO = {
-    Account.REFUSED: "keep it at the source; save it from there, or change what the reason names",
-    Account.HELD: "look in the target whether it is there; it is never sent again by itself",
+    Account.REFUSED: "mend what the reason names, then run with --retry-refused; add --repair NAME for what that can "
+    "mend; --quarantine keeps it as a file",
+    Account.HELD: "pop2imap adopt looks for it in the whole target; --on-held retry sends it again, perhaps twice",
     Account.UNREADABLE: "try to open it with the program or web mail of the source",
     Account.GONE: "nothing, if it was deleted or moved there on purpose",
 }
@@ -76,6 +78,7 @@ class ReportBuilder:
         self.target = target
         self.error: Pop2imapError | None = None
         self.interrupted: ExitCode | None = None
+        self.same_account_allowed = False
         self.moved = Count()
         self.extra_copies = 0
         self._started = started
@@ -89,7 +92,9 @@ class ReportBuilder:
         self._skipped: Counter[str] = Counter()
         self._whys: dict[tuple[str, str], str] = {}
         self._remarks: dict[str, None] = {}
-        self._problems: dict[tuple[str, int], Problem] = {}
+        self._problems: dict[tuple[str, str], Problem] = {}
+        self._repaired: dict[tuple[str, str], Repaired] = {}
+        self._given_up: set[bytes] = set()
 
     def begin(self, source: str, refs: Sequence[Ref], *, complete: bool) -> SourceLedger:
         """A new listing of ``source``; replaces what an earlier try of this run had counted of it."""
@@ -158,6 +163,15 @@ class ReportBuilder:
         """The folders touched so far."""
         return tuple(self._folders)
 
+    @property
+    def headway(self) -> tuple[int, ...]:
+        """Grows with every message that was stored, and with every one that was given up, or a form of it."""
+        return self.moved.messages, len(self._problems), len(self._given_up)
+
+    def gave_up(self, digest: bytes) -> None:
+        """Octets with this SHA-256 were refused for good; what they can be changed into is tried now."""
+        self._given_up.add(digest)
+
     def dropped(self, flags: Iterable[str]) -> None:
         """Flags that a mailbox cannot keep, once for each message."""
         self._dropped.update(flags)
@@ -173,19 +187,29 @@ class ReportBuilder:
         date: datetime | None = None,
         subject: str = "",
         size: int = 0,
+        saved: Path | None = None,
     ) -> None:
-        """One message a person has to look at (other accounts than ``PROBLEMS`` are passed over)."""
+        """One message a person has to look at (other accounts than ``PROBLEMS`` are passed over). ``saved``: where
+        its octets are kept."""
         if account in PROBLEMS:
-            self._problems[(source, position)] = Problem(
+            name = str(key) if key else f"message {position}"
+            self._problems[(source, name)] = Problem(
                 account,
                 source,
-                str(key) if key else f"message {position}",
+                name,
                 date,
                 subject,
                 size,
                 reason,
                 TODO[account],
+                str(saved or ""),
             )
+
+    def repaired(self, source: str, key: Key, size: int, repairs: Sequence[str], saved: Path | None) -> None:
+        """One message is in the target, changed by these repairs (without any: passed over)."""
+        if repairs:
+            name = str(key)
+            self._repaired[(source, name)] = Repaired(source, name, size, tuple(repairs), str(saved or ""))
 
     def build(self, finished: datetime) -> Report:
         """The report. Raises InternalError if the equation does not hold."""
@@ -207,6 +231,8 @@ class ReportBuilder:
             whys=tuple(self._whys.values()),
             remarks=tuple(self._remarks),
             problems=tuple(self._problems.values()),
+            repaired=tuple(self._repaired.values()),
             error=self.error,
             interrupted=self.interrupted,
+            same_account_allowed=self.same_account_allowed,
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pop2imap.errors import LocalIOError, Pop2imapError, UsageError
+from pop2imap import private
+from pop2imap.errors import LocalIOError, UsageError
 from pop2imap.model import Account
-from pop2imap.report import SCHEMA_VERSION, Count, FolderReport, Problem, Report, SourceReport
+from pop2imap.report import Count, FolderReport, Problem, Repaired, Report, SourceReport
+from pop2imap.report.ending import frame, moment
 from pop2imap.report.text import render
 from pop2imap.text import printable
 
@@ -28,13 +28,8 @@ def as_dict(report: Report) -> dict[str, Any]:
     counts = report.counts
     unsafe = report.unsafe_because()
     return {
-        "schema_version": SCHEMA_VERSION,
-        "result": report.exit_code.name.lower(),
-        "exit_code": int(report.exit_code),
+        **frame(report),
         "dry_run": report.dry_run,
-        "started": moment(report.started),
-        "finished": moment(report.finished),
-        "target": report.target,
         "counts": {"source": report.listed.messages}
         | {account.value: counts[account].messages for account in Account},
         "octets": {"source": report.listed.octets}
@@ -48,9 +43,9 @@ def as_dict(report: Report) -> dict[str, Any]:
         "read_state_guessed": report.read_state_guessed,
         "flags_dropped": dict(report.dropped_flags),
         "skipped_because": dict(report.skipped_why),
-        "remarks": list(report.remarks),
-        "problems": [_problem(problem) for problem in report.problems],
-        "error": Pop2imapError.__str__(report.error) if report.error else None,
+        "problems": [problem_as_dict(problem) for problem in report.problems],
+        "repaired": [_repaired(repaired) for repaired in report.repaired],
+        "retry_at": moment(report.retry_at) if report.retry_at else None,
         "safe_to_delete_source": not unsafe and not report.dry_run,
         "unsafe_because": list(unsafe),
     }
@@ -80,7 +75,8 @@ def _folder(folder: FolderReport) -> dict[str, Any]:
     }
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_as_dict(problem: Problem) -> dict[str, Any]:
+    """One message to look at."""
     return {
         "account": problem.account.value,
         "source": problem.source,
@@ -90,14 +86,25 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "size": problem.size,
         "reason": problem.reason,
         "todo": problem.todo,
+        "saved": printable(problem.saved, CELL_LIMIT) or None,
+    }
+
+
+def _repaired(repaired: Repaired) -> dict[str, Any]:
+    return {
+        "source": repaired.source,
+        "key": repaired.key,
+        "size": repaired.size,
+        "repairs": list(repaired.repairs),
+        "saved": printable(repaired.saved, CELL_LIMIT) or None,
     }
 
 
 def as_csv(report: Report) -> str:
-    """One table: a row for each word of the equation, folder, rule and problem."""
+    """One table: a row for each word of the equation, folder, rule, problem and repaired message."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")  # RFC 4180
-    rows.writerow(("what", "name", "messages", "octets", "date", "size", "key", "reason"))
+    rows.writerow(("what", "name", "messages", "octets", "date", "size", "key", "reason", "saved"))
     for account, count in report.counts.items():
         rows.writerow(("count", account.value, count.messages, count.octets))
     for folder in report.folders:
@@ -115,8 +122,12 @@ def as_csv(report: Report) -> str:
                 problem.size,
                 cell(problem.key),
                 cell(problem.reason),
+                cell(problem.saved),
             )
         )
+    for one in report.repaired:
+        how = ", ".join(one.repairs)
+        rows.writerow(("repaired", "", 1, "", "", one.size, cell(one.key), how, cell(one.saved)))
     return out.getvalue()
 
 
@@ -138,7 +149,7 @@ def put(path: Path, **forms: Callable[[], str]) -> None:
         raise UsageError(f"{path}: the suffix of a report is .json, .csv or .txt")
     text = form()
     try:
-        with open(path, "w", encoding="utf-8", newline="", opener=_privately) as file:
+        with open(path, "w", encoding="utf-8", newline="", opener=private.opened) as file:
             file.write(text)
     except OSError as error:
         raise LocalIOError(f"the report cannot be written: {error.strerror}", where=str(path)) from error
@@ -146,16 +157,6 @@ def put(path: Path, **forms: Callable[[], str]) -> None:
 
 def _count(count: Count) -> dict[str, int]:
     return {"messages": count.messages, "bytes": count.octets}
-
-
-def moment(at: datetime) -> str:
-    """A moment (UTC) for programs: ``2026-11-23T08:00:00Z``."""
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _privately(path: str, flags: int) -> int:
-    """Opens a file that, if it is new, is its owner's alone: a report tells of mail."""
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def cell(text: str) -> str:

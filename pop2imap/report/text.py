@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pop2imap.errors import Again, ExitCode
+from pop2imap.errors import Again, ExitCode, Pop2imapError
 from pop2imap.model import Account, DateFrom
-from pop2imap.report import Report
+from pop2imap.report import Problem, Report, retry_at
 from pop2imap.text import printable
 
 SHORT_LIST = 20
@@ -60,7 +61,8 @@ def _lines(report: Report, full: bool) -> Iterator[str]:
         yield ""
         yield from _rules(report)
     yield from _notes(report)
-    yield from _problems(report, full)
+    yield from problem_lines(report.problems, full)
+    yield from _repaired(report, full)
     yield ""
     yield from _verdict(report)
 
@@ -134,19 +136,35 @@ def _notes(report: Report) -> Iterator[str]:
         yield from (f"- {note}" for note in notes)
 
 
-def _problems(report: Report, full: bool) -> Iterator[str]:
-    if not report.problems:
+def problem_lines(problems: Sequence[Problem], full: bool) -> Iterator[str]:
+    """The messages to look at, after an empty line; ``full``: all of them. Nothing if there are none."""
+    if not problems:
         return
     yield ""
-    yield f"{len(report.problems):,} to look at:"
-    shown = report.problems if full else report.problems[:SHORT_LIST]
+    yield f"{len(problems):,} to look at:"
+    shown = problems if full else problems[:SHORT_LIST]
     for problem in shown:
         date = f"{problem.date:%Y-%m-%d} " if problem.date else ""
         subject = f'"{problem.subject}"' if problem.subject else "(no subject known)"
         yield f"  {problem.account.value}: {date}{subject}, {size(problem.size)}, {problem.source} {problem.key}"
         yield f"    because: {problem.reason or 'no reason known'}; what to do: {problem.todo}"
-    if len(shown) < len(report.problems):
-        yield f"  … and {len(report.problems) - len(shown):,} more: --report FILE.txt names them all"
+        if problem.saved:
+            yield f"    kept as {problem.saved}"
+    if len(shown) < len(problems):
+        yield f"  … and {len(problems) - len(shown):,} more: --report FILE.txt names them all"
+
+
+def _repaired(report: Report, full: bool) -> Iterator[str]:
+    if not report.repaired:
+        return
+    yield ""
+    yield f"{in_messages(len(report.repaired))} stored after a repair:"
+    shown = report.repaired if full else report.repaired[:SHORT_LIST]
+    for one in shown:
+        kept = f"; its original is {one.saved}" if one.saved else ""
+        yield f"  {', '.join(one.repairs)}: {size(one.size)}, {one.source} {one.key}{kept}"
+    if len(shown) < len(report.repaired):
+        yield f"  … and {len(report.repaired) - len(shown):,} more: --report FILE.txt names them all"
 
 
 def _verdict(report: Report) -> Iterator[str]:
@@ -163,11 +181,7 @@ def _verdict(report: Report) -> Iterator[str]:
 def _next(report: Report) -> str:
     pending = report.counts[Account.PENDING].messages
     if report.error is not None:
-        if report.error.again is Again.NEVER:
-            return report.error.todo or "mend what stopped it, then run the same command again"
-        hint = report.error.retry_after
-        when = f" in {hint:.0f} seconds" if hint else ""
-        return f"run the same command again{when}; it goes on where it stopped"
+        return next_after(report.error, report.finished)
     if report.dry_run:
         return "pop2imap migrate, with the same options" if pending else "nothing is left to move"
     match report.exit_code:
@@ -177,6 +191,15 @@ def _next(report: Report) -> str:
             return "look at the messages named above; nothing else is left to move"
         case _:
             return "run the same command again; it goes on where it stopped"
+
+
+def next_after(error: Pop2imapError | None, finished: datetime) -> str:
+    """What to do after this error, which ended a run at this moment (UTC); None: after a stop."""
+    if error is not None and error.again is Again.NEVER:
+        return error.todo or "mend what stopped it, then run the same command again"
+    at = retry_at(error, finished)
+    when = f" at {at:%Y-%m-%d %H:%M:%S} UTC or later" if at else ""
+    return f"run the same command again{when}; it goes on where it stopped"
 
 
 def _mark_in_words(mark: str) -> str:

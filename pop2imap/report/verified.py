@@ -14,6 +14,7 @@ from typing import Any
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.report import Count
+from pop2imap.report.ending import ended_early
 
 
 class Finding(Enum):
@@ -110,10 +111,8 @@ class VerifyReport:
     @property
     def exit_code(self) -> ExitCode:
         """See ``docs/exit-codes.md``."""
-        if self.error is not None:
-            return self.error.exit_code
-        if self.interrupted is not None:
-            return self.interrupted
+        if (early := ended_early(self)) is not None:
+            return early
         counts = self.counts
         if any(counts[finding] for finding in WRONG) or any(source.different for source in self.sources):
             return ExitCode.DIFFERENT

@@ -8,9 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pop2imap.errors import Pop2imapError
-from pop2imap.report import SCHEMA_VERSION
-from pop2imap.report.files import cell, moment, put
+from pop2imap.report.ending import frame, moment
+from pop2imap.report.files import cell, put
 from pop2imap.report.verified import Difference, Finding, VerifiedFolder, VerifiedSource, VerifyReport
 
 
@@ -18,13 +17,8 @@ def as_dict(report: VerifyReport) -> dict[str, Any]:
     """The document of ``--json``."""
     because = report.because()
     return {
-        "schema_version": SCHEMA_VERSION,
-        "result": report.exit_code.name.lower(),
-        "exit_code": int(report.exit_code),
+        **frame(report),
         "full": report.full,
-        "started": moment(report.started),
-        "finished": moment(report.finished),
-        "target": report.target,
         "counts": {"copies": report.copies}
         | {finding.value: number for finding, number in report.counts.items()},
         "rewritten": dict(report.rewritten),
@@ -33,9 +27,7 @@ def as_dict(report: VerifyReport) -> dict[str, Any]:
         "in_doubt": report.in_doubt,
         "folders": [_folder(folder) for folder in report.folders],
         "sources": [_source(source) for source in report.sources],
-        "remarks": list(report.remarks),
         "problems": [_problem(problem) for problem in report.problems],
-        "error": Pop2imapError.__str__(report.error) if report.error else None,
         "everything_is_there": not because,
         "because": list(because),
     }

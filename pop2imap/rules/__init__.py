@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -21,3 +22,7 @@ class Rules(Protocol):
     def decide(self, message: Message, headers: Headers, date: datetime, source_folder: str) -> Decision:
         """The decision for one message. ``date`` is its internal date (UTC). Never raises for what a
         message contains: a header that cannot be read is no match."""
+
+    def remember(self, folders: Iterable[str]) -> None:
+        """Earlier runs put mail into these folders: those among them that mail gave its name to are some of the
+        folders that it may make in all."""

@@ -9,13 +9,14 @@ Only rules that say ``sent = true`` are asked before that, and no others after i
 
 A rule whose folder needs a value that the message does not have does not apply. Folders made from values are
 counted, because anybody can make up list ids: once there are ``max_folders`` of them, further ones become the
-fixed part of their name, or the default folder. That count is the only thing that one decision leaves behind
-for the next; a message asked about again gets the same answer.
+fixed part of their name, or the default folder. Those of earlier runs count, as far as ``remember`` was told of
+them. That count is the only thing that one decision leaves behind for the next; a message asked about again gets
+the same answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -136,6 +137,16 @@ class RuleList:
         self._of_own_mail = (*(rule for rule in rules if rule.test.asks_for_sent), own_mail)
         first = (own_mail,) if me else ()
         self.names = tuple(rule.name for rule in (*first, *rules))
+
+    def remember(self, folders: Iterable[str]) -> None:
+        """See :class:`pop2imap.rules.Rules`. What some rule names as it stands was made by no value."""
+        templates = [rule.then.folder for rule in self._rules if rule.then.folder is not None]
+        fixed = {self.default_folder, "\\Sent", *(template.literal for template in templates)}
+        self._made.update(
+            folder
+            for folder in folders
+            if folder not in fixed and any(template.may_have_made(folder) for template in templates)
+        )
 
     def decide(self, message: Message, headers: Headers, date: datetime, source_folder: str) -> Decision:
         """See :class:`pop2imap.rules.Rules`."""

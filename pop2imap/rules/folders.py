@@ -5,7 +5,8 @@ special uses. What a placeholder stands for comes from mail, that is, from anybo
 stays within one level (``/`` becomes ``_``), has no control, format and bidirectional characters, nothing
 that IMAP gives a meaning to (``%``, ``*``, quotes, backslash, a leading ``~`` or ``#``), is never ``.`` or
 ``..``, and is cut so that neither its level nor the whole name gets too long. The delimiter of the server is
-no matter here: levels are split by ``/``, and the target knows what to do with the rest.
+no matter here: levels are split by ``/``, and the target knows what to do with the rest. But it takes a name that
+begins with its own prefix, such as ``INBOX.``, for its own spelling, so no value may begin a name like that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+import re2
 
 from pop2imap.rules.faults import Fault, unknown
 from pop2imap.text import printable
@@ -47,6 +50,9 @@ _DATE_PARTS: Mapping[str, Callable[[datetime], str]] = {
 _CUTS = (64, 48, 32, 16, 8, 4, 2)
 _RESERVE = 16
 """Octets that two characters of any value fit into, and any part of a date."""
+
+_BELOW_INBOX = re.compile(r"(inbox)[^\w /-]", re.IGNORECASE)
+"""How a value may begin that a server with the prefix ``INBOX.`` would take for levels of its own."""
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -106,8 +112,20 @@ class Template:
             folder = "/".join(self._filled(level, values, cut) for level in self._levels)
             if name_octets(folder) <= MAX_NAME_OCTETS:
                 break
+        if isinstance(self._levels[0][0], Placeholder):
+            folder = _BELOW_INBOX.sub(r"\1_", folder, count=1) if _BELOW_INBOX.match(folder) else folder
         first, slash, rest = folder.partition("/")
         return (f"INBOX{slash}{rest}" if first.upper() == "INBOX" else folder), ""
+
+    def may_have_made(self, folder: str) -> bool:
+        """Whether ``folder`` is a name as placeholders in this template make them."""
+        if self.is_literal:
+            return False
+        shape = "/".join(
+            "".join(re2.escape(piece) if isinstance(piece, str) else "[^/]+" for piece in level)
+            for level in self._levels
+        )
+        return re2.fullmatch(shape, folder) is not None
 
     def _filled(self, level: tuple[str | Placeholder, ...], values: Mapping[str, str], cut: int) -> str:
         if len(level) == 1 and isinstance(level[0], str):

@@ -14,6 +14,7 @@ import email_validator
 
 from pop2imap.model import ANSWERED, DRAFT, FLAGGED, SEEN
 from pop2imap.rules.faults import Fault, kind, unknown
+from pop2imap.sizes import octets
 from pop2imap.text import printable
 
 MAX_FLAG_OCTETS = 50
@@ -21,8 +22,6 @@ MAX_FLAG_OCTETS = 50
 
 _SETTABLE = {flag.lower(): flag for flag in (SEEN, ANSWERED, FLAGGED, DRAFT)}
 _KEYWORD = re.compile(r"[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+")  # an atom, RFC 3501 9
-_SIZE = re.compile(r"(\d{1,15})\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?")
 
 
@@ -100,8 +99,8 @@ def looked_for_flag(text: str) -> str:
 
 def size(value: object) -> int:
     """Octets: a number, or text such as ``200k`` or ``5M`` (of 1024 octets, and of 1024 of those)."""
-    if isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
-        return int(found[1]) * _UNITS[found[2].lower()]
+    if isinstance(value, str) and (written := octets(value)) is not None:
+        return written
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     shown = f' "{printable(value, 40)}"' if isinstance(value, str) else ""

@@ -104,6 +104,8 @@ def parse(
         raise _syntax(where, line, f"this is not TOML: {printable(str(error))}") from None
     except RecursionError:
         raise _syntax(where, 1, "tables and lists are nested too deeply") from None
+    except ValueError:  # tomllib lets Python's own bound on numbers through
+        raise _syntax(where, 1, "a number is too long") from None
     document = {key: value for key, value in document.items() if key in _TOP or key not in other_keys}
     return _Loader(Faults(text, where)).load(document, into, me)
 

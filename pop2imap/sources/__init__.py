@@ -27,6 +27,11 @@ class Listing:
     remarks: tuple[Remark, ...] = ()
 
 
+def too_large(size: int, most: int) -> str:
+    """Why a message that could be had is not read: ``size`` octets, where ``most`` are wanted."""
+    return f"{size:,} octets; --max-message-size allows {most:,}"
+
+
 class Source(Protocol):
     """One source of mail. Used by one thread at a time.
 
@@ -67,3 +72,19 @@ class Source(Protocol):
         """End the session. ``settled``: everything that was read is durably settled, so the source may
         be left in good order (POP3: QUIT). Otherwise nothing may happen there (POP3: no QUIT). Returns
         what was noticed meanwhile, such as a file that grew. Never raises."""
+
+
+class Erasable(Source, Protocol):
+    """A source whose mail can be deleted through it. Nothing is, until :meth:`commit`."""
+
+    @property
+    def login_delay(self) -> float:
+        """Seconds that must pass between two sessions, as far as the server of the last one said so."""
+
+    def delete(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
+        """Mark messages (of the last listing) as deleted. Of each, in order: the server's refusal, in words; empty if
+        it is marked."""
+
+    def commit(self) -> str:
+        """End the session so that what was marked goes. Returns what was in the way of that, in words: then nobody
+        knows what has gone; only the listing of another session tells. Empty: the server has agreed. Never raises."""

@@ -23,7 +23,8 @@ from pop2imap.endpoints import not_an_mbox
 from pop2imap.errors import SourceDataError
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
 from pop2imap.octets import from_bytes, from_chunks
-from pop2imap.sources import Listing, ListProgress
+from pop2imap.sizes import MAX_MESSAGE
+from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_reader import Entry, NotMboxError, Scanner, Totals
@@ -126,7 +127,8 @@ class MboxSource:
     """One mbox file, or standard input, as a :class:`pop2imap.sources.Source`.
 
     ``path`` None is standard input. ``keep_headers`` leaves the book-keeping lines of mail programs in the
-    messages. ``spool`` is the directory for large messages and for what comes through a pipe.
+    messages. Messages of more than ``max_message_size`` octets are unreadable. ``spool`` is the directory for large
+    messages and for what comes through a pipe.
     """
 
     kind = "mbox"
@@ -138,6 +140,7 @@ class MboxSource:
         *,
         quoting: Quoting = Quoting.AUTO,
         keep_headers: bool = False,
+        max_message_size: int = MAX_MESSAGE,
         spool: Path | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -145,6 +148,7 @@ class MboxSource:
         self._path = path if path is None or self._is_stream else Path(os.path.realpath(path))
         self._quoting = quoting
         self._keep_headers = keep_headers
+        self._most = max_message_size
         self._spool = spool
         self._now = now
         self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
@@ -280,6 +284,8 @@ class MboxSource:
         try:
             if at == len(self._index) - 1 and (reason := self._not_yet(file)):
                 return Unread(ref.position, key, Account.PENDING, reason)
+            if ref.size > self._most:
+                return Unread(ref.position, key, Account.UNREADABLE, too_large(ref.size, self._most))
             piece = Slice(
                 file.read_at,
                 *self._index.place(at),

@@ -6,6 +6,7 @@ CRLF . CRLF, whatever LIST said of its size (``pop3_fetch``, over ``pop3_session
 
 *QUIT is a statement.* On it servers remove what was marked, Gmail hides what was retrieved, ``EXPIRE 0`` may delete
 it. So it is sent only when the caller says that all is settled, and never when an answer to a RETR was not taken.
+DELE is sent in ``delete`` alone, and what it marks goes with the QUIT of ``commit``, or not at all.
 
 *A name that means something lasts.* What has no usable UIDL is named by its octets: ``sha256:`` and the digest in
 hex, with its nth repeat among the messages that were read in this session.
@@ -22,9 +23,10 @@ from pop2imap.credentials import Secret
 from pop2imap.errors import InternalError, Pop2imapError
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
 from pop2imap.octets import StoredOctets, from_bytes
-from pop2imap.sources import Listing, ListProgress, pop3_errors, pop3_wire
+from pop2imap.sizes import MAX_MESSAGE
+from pop2imap.sources import Listing, ListProgress, pop3_errors, pop3_wire, too_large
 from pop2imap.sources.pop3_capabilities import Capabilities
-from pop2imap.sources.pop3_fetch import Experience, Fetcher, Request
+from pop2imap.sources.pop3_fetch import WINDOW_COMMANDS, Answer, Experience, Fetcher, Request, TooLarge
 from pop2imap.sources.pop3_listing import DIGEST_NAME, POSITION_NAME, Names, Scan, Table, drop_count, merge
 from pop2imap.sources.pop3_session import Session, open_session
 from pop2imap.sources.pop3_wire import Command, Status
@@ -38,12 +40,13 @@ HEAD_SIZE = 4 << 10
 
 
 class Pop3Source:
-    """A maildrop; satisfies :class:`pop2imap.sources.Source`.
+    """A maildrop; satisfies :class:`pop2imap.sources.Erasable`.
 
     ``user`` logs in with ``password``; with ``login_as`` it does so for the mailbox of that user (AUTH PLAIN with an
-    authorization identity). Large messages go to ``spool``. ``lenient_end`` also takes LF . LF for the end of a
-    message: for servers that write bare LF throughout, since it lets mail from strangers end early on all
-    others. The caller has made sure that a transport in clear text is meant.
+    authorization identity). Large messages go to ``spool``; those of more than ``max_message_size`` octets are
+    unreadable. ``lenient_end`` also takes LF . LF for the end of a message: for servers that write bare LF
+    throughout, since it lets mail from strangers end early on all others. The caller has made sure that a transport
+    in clear text is meant.
     """
 
     kind = "pop3"
@@ -59,6 +62,7 @@ class Pop3Source:
         login_as: str = "",
         spool: Path | None = None,
         lenient_end: bool = False,
+        max_message_size: int = MAX_MESSAGE,
     ) -> None:
         self.id = f"pop3:{login_as or user}@{str(server).lower()}"
         self._server = server
@@ -67,7 +71,9 @@ class Pop3Source:
         self._login_as = login_as
         self._spool = spool
         self._lenient_end = lenient_end
+        self._most = max_message_size
         self._experience = Experience()
+        self.login_delay = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -79,6 +85,7 @@ class Pop3Source:
         self._without_head = 0
         self._sizes_differ = 0
         self._shorter = 0
+        self._marked = False
 
     # ---- the session -----------------------------------------------------------------------------------
 
@@ -89,7 +96,9 @@ class Pop3Source:
         session, how = open_session(
             self._server, self._user, self._password, self._login_as, lenient_end=self._lenient_end
         )
-        self._session, self._fetcher = session, Fetcher(session, self._experience, self._spool)
+        self._session = session
+        self._fetcher = Fetcher(session, self._experience, self._spool, self._most)
+        self.login_delay = session.capabilities.login_delay or 0.0
         return tuple(self._facts(session, how))
 
     def _facts(self, session: Session, how: str) -> Iterator[str]:
@@ -125,7 +134,7 @@ class Pop3Source:
         if session is None:
             return ()
         remarks = list(self._noticed())
-        if settled and (trouble := self._quit(session)):
+        if settled and not self._marked and (trouble := self._quit(session)):
             remarks.append(Remark(f"the POP3 session ended without a proper QUIT: {trouble}"))
         session.close()
         self._reset()
@@ -215,7 +224,7 @@ class Pop3Source:
                 key = ref.key or self._name(ref.position, answer.digest)
                 yield Message(ref.position, key, answer, answer.size)
             else:
-                yield _unread(ref, ref.key, answer)
+                yield self._unread(ref, ref.key, answer)
 
     def peek(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
         """As the contract says, with TOP. Where the server has no TOP, messages come with empty octets."""
@@ -230,13 +239,13 @@ class Pop3Source:
                 octets = answer if len(head) == answer.size else from_bytes(head)
                 yield Message(ref.position, self._peek_key(ref), octets, ref.size, whole=False)
             elif answer is None or self._top_works or "TOP" in capabilities:
-                yield _unread(ref, self._peek_key(ref), answer)
+                yield self._unread(ref, self._peek_key(ref), answer)
             else:
                 yield self._headless(ref)
 
     def _fetch(
         self, refs: Sequence[Ref], command: Callable[[int], Command]
-    ) -> Iterator[tuple[Ref, StoredOctets | Status | None]]:
+    ) -> Iterator[tuple[Ref, Answer | None]]:
         table, fetcher = self._table, self._fetcher
         if table is None or fetcher is None:
             raise InternalError("a POP3 source is read before it is listed")
@@ -253,6 +262,39 @@ class Pop3Source:
                 yield Request(ref, command(number), weight, retrieves=whole)
 
         return fetcher.fetch(requests())
+
+    # ---- deleting --------------------------------------------------------------------------------------
+
+    def delete(self, refs: Sequence[Ref]) -> Iterator[tuple[Ref, str]]:
+        session, table = self._session, self._table
+        if session is None or table is None:
+            raise InternalError("messages of a POP3 source are deleted before it is listed")
+        pipelined = "PIPELINING" in session.capabilities and not self._experience.one_at_a_time
+        session.drain()
+        self._marked = True
+        at_once = WINDOW_COMMANDS if pipelined else 1
+        for start in range(0, len(refs), at_once):
+            some = refs[start : start + at_once]
+            try:
+                numbers = [table.message_number(ref) for ref in some]
+            except IndexError:
+                raise InternalError("a message is to be deleted that is not in the last listing") from None
+            session.send(*map(pop3_wire.dele, numbers))
+            for ref in some:
+                status = session.event()
+                assert isinstance(status, Status)
+                yield ref, "" if status.ok else f'the server said "{status.words}"'
+
+    def commit(self) -> str:
+        session = self._session
+        if session is None:
+            raise InternalError("a POP3 source is left before it is opened")
+        trouble = self._quit(session)
+        session.close()
+        self._reset()
+        return trouble
+
+    # ---- names and sizes -------------------------------------------------------------------------------
 
     def _name(self, position: int, digest: bytes) -> Key:
         """The key of a message without UIDL: stable, since equal messages differ in nothing but their order."""
@@ -271,14 +313,18 @@ class Pop3Source:
             self._sizes_differ += 1
             self._shorter += size < ref.size
 
-
-def _unread(ref: Ref, key: Key | None, answer: Status | None) -> Unread:
-    if answer is None:
-        return Unread(
-            ref.position,
-            key,
-            Account.UNREADABLE,
-            "the session broke each time that it was asked for, or it had no end",
-        )
-    account, reason = pop3_errors.message_refused(answer)
-    return Unread(ref.position, key, account, reason)
+    def _unread(self, ref: Ref, key: Key | None, answer: Status | TooLarge | None) -> Unread:
+        """Raises ServerBusy if it is not about the message: the server wants to be left alone for some time."""
+        if answer is None:
+            return Unread(
+                ref.position,
+                key,
+                Account.UNREADABLE,
+                "the session broke each time that it was asked for, or it had no end",
+            )
+        if isinstance(answer, TooLarge):
+            return Unread(ref.position, key, Account.UNREADABLE, too_large(answer.size, answer.most))
+        if busy := pop3_errors.asked_for_a_pause(answer, str(self._server)):
+            raise busy
+        account, reason = pop3_errors.message_refused(answer)
+        return Unread(ref.position, key, account, reason)

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pop2imap.hints import LONGEST
 from pop2imap.text import printable
+
+LINE_LIMIT = 512
+"""Octets of a line that are looked at: RFC 2449 4 allows no more, and each word of it takes memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Capabilities:
     def parse(cls, lines: Iterable[bytes]) -> Capabilities:
         offers: dict[str, tuple[str, ...]] = {}
         for line in lines:
-            words = [printable(word) for word in line.split()]
+            words = [printable(word) for word in line[:LINE_LIMIT].split()]
             if words:
                 offers[words[0].upper()] = tuple(words[1:])
         return cls(offers, known=True)
@@ -39,9 +43,9 @@ class Capabilities:
 
     @property
     def login_delay(self) -> float | None:
-        """Seconds that must pass between two sessions (RFC 2449 6.5)."""
+        """Seconds that must pass between two sessions (RFC 2449 6.5), at most ``hints.LONGEST``."""
         seconds = next(iter(self.offers.get("LOGIN-DELAY", ())), "")
-        return float(seconds) if re.fullmatch(r"[0-9]{1,9}", seconds) else None
+        return min(float(seconds), LONGEST) if re.fullmatch(r"[0-9]{1,9}", seconds) else None
 
     @property
     def gmail(self) -> bool:

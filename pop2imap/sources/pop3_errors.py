@@ -2,8 +2,8 @@
 
 The codes are those of RFC 2449 8 (IN-USE, LOGIN-DELAY) and RFC 3206 (SYS/TEMP, SYS/PERM, AUTH); they are obeyed
 whether or not the server announces RESP-CODES, since nobody writes them by accident. A bare ``-ERR`` means
-what its place in the session makes of it. The text is for people, with two exceptions, both of which only
-choose words for a report: see ``_LOCKED`` and ``_GONE``.
+what its place in the session makes of it. The text is for people, with three exceptions: ``_LOCKED`` and ``_GONE``
+only choose words for a report, and beside one of these codes, a time to wait is obeyed (:mod:`pop2imap.hints`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pop2imap.errors import (
     ServerBusy,
     SourceDataError,
 )
+from pop2imap.hints import longer, waiting_time
 from pop2imap.model import Account
 from pop2imap.sources.pop3_wire import Status
 
@@ -47,14 +48,17 @@ def _said(status: Status) -> str:
 
 
 def _busy(status: Status, where: str, delay: float | None) -> ServerBusy | None:
+    named = waiting_time(status.text)
     match status.code:
         case "IN-USE":
             return ServerBusy(
                 f"the maildrop is in use by another session{_said(status)}",
                 where=where,
                 todo="close other programs that fetch this mail, wait a minute, and run again",
+                retry_after=named,
             )
         case "LOGIN-DELAY":
+            delay = longer(named, delay)
             wait = f"at least {delay:.0f} seconds" if delay else "some minutes"
             return ServerBusy(
                 f"the server wants a pause between logins{_said(status)}",
@@ -64,7 +68,10 @@ def _busy(status: Status, where: str, delay: float | None) -> ServerBusy | None:
             )
         case "SYS/TEMP":
             return ServerBusy(
-                f"the server has temporary trouble{_said(status)}", where=where, todo="run again later"
+                f"the server has temporary trouble{_said(status)}",
+                where=where,
+                todo="run again later",
+                retry_after=named,
             )
     return None
 
@@ -74,7 +81,10 @@ def greeting_refused(status: Status, where: str) -> Pop2imapError:
     if status.code == SYS_PERM:
         return HostUnavailable(f"the server turns everybody away{_said(status)}", where=where)
     return _busy(status, where, None) or ServerBusy(
-        f"the server does not want to talk now{_said(status)}", where=where, todo="run again later"
+        f"the server does not want to talk now{_said(status)}",
+        where=where,
+        todo="run again later",
+        retry_after=waiting_time(status.text),
     )
 
 
@@ -102,6 +112,15 @@ def command_refused(status: Status, name: str, where: str) -> Pop2imapError:
     if status.code == SYS_PERM:
         return SourceDataError(what, where=where, todo="the mailbox's administrator has to look at it")
     return ProtocolError(what, where=where)
+
+
+def asked_for_a_pause(status: Status, where: str) -> ServerBusy | None:
+    """The error if a negative answer to RETR or TOP names a time: that is not about the message.
+
+    QUIRK(WildDuck): "-ERR [SYS/TEMP] Download was rate limited. Try again in 2 minutes", to each RETR.
+    """
+    busy = _busy(status, where, None)
+    return busy if busy and busy.retry_after is not None else None
 
 
 def message_refused(status: Status) -> tuple[Account, str]:

@@ -12,9 +12,13 @@ What servers do to such a client, and what is done about it:
 * QUIRK(WildDuck): answers to pipelined commands get mixed up. In a pipeline a message is passed on only when
   the next answer has begun as one. When it has not, the session is given up, and the next ones do without
   pipelining. The same when a session breaks before a pipeline has brought a window full.
+* *A status line that comes twice* looks like the first line of the message. It is one if it is no field of a header
+  and the message is longer by just this line than the listing says; then the session is given up as well.
 * QUIRK(Cyrus 3.4, Exchange, servers that do not stuff dots): one message breaks the session, each time. It is
   asked for alone, and after ``STRIKES`` times it is left out, so that who opens again after each ConnectionLost
-  gets everything else. A message past ``MESSAGE_LIMIT``, which may have no end at all, is left out at once.
+  gets everything else.
+* *A message that fills the disk.* Past ``most`` octets nothing of it is kept, and it is read on to its end, so that
+  the others come in the same session. Past ``MESSAGE_LIMIT`` it may have no end at all: it is left out at once.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from pathlib import Path
 from pop2imap.errors import ConnectionLost, InternalError, ProtocolError
 from pop2imap.model import Key, Ref
 from pop2imap.octets import OctetsWriter, StoredOctets
+from pop2imap.sizes import MAX_MESSAGE, MOST_OF_A_MESSAGE
 from pop2imap.sources import pop3_wire
 from pop2imap.sources.pop3_session import Session
 from pop2imap.sources.pop3_wire import Body, Command, Status
@@ -37,8 +42,8 @@ WINDOW_OCTETS = 4 << 20
 
 WINDOW_COMMANDS = 512
 
-MESSAGE_LIMIT = (1 << 32) - 1
-"""Octets of a message that are read at most: no IMAP literal holds more (RFC 3501 9, ``number``)."""
+MESSAGE_LIMIT = MOST_OF_A_MESSAGE
+"""Octets after which a message is not even read on any more."""
 
 STRIKES = 3
 """How often one message may break a session before it is left out."""
@@ -126,25 +131,39 @@ class _Window:
         return any(not waiting.left_out for waiting in self._waiting)
 
 
-class _TooLarge(ProtocolError):
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The answer was whole, and of more octets than are to be kept."""
+
+    size: int
+    most: int
+
+
+Answer = StoredOctets | Status | TooLarge
+
+
+class _Endless(ProtocolError):
     """The message past ``MESSAGE_LIMIT``: the session is of no more use, nor is asking for it again."""
 
 
 class Fetcher:
-    """Fetches messages of one session, one stream of them at a time."""
+    """Fetches messages of one session, one stream of them at a time, and keeps ``most`` octets of each."""
 
-    def __init__(self, session: Session, experience: Experience, spool: Path | None) -> None:
+    def __init__(
+        self, session: Session, experience: Experience, spool: Path | None, most: int = MAX_MESSAGE
+    ) -> None:
         self._session = session
         self._experience = experience
         self._spool = spool
+        self._most = most
         self._received = 0
         self._turn = 0
         self.owed = 0
         """How many messages were retrieved, as far as the server knows, and not passed on."""
 
-    def fetch(self, requests: Iterable[Request]) -> Iterator[tuple[Ref, StoredOctets | Status | None]]:
-        """For each request, in order: the whole answer, or the negative status, or None if it was left out
-        because the session broke at it too often.
+    def fetch(self, requests: Iterable[Request]) -> Iterator[tuple[Ref, Answer | None]]:
+        """For each request, in order: the whole answer, or the negative status, or that it was too large, or None
+        if it was left out because the session broke at it too often.
 
         Raises ConnectionLost, ProtocolError, LocalIOError. If it is not used up, what is still to come is read
         and dropped before the next command.
@@ -169,11 +188,13 @@ class Fetcher:
             self.owed -= taken.request.retrieves
             yield taken.request.ref, answer
 
-    def _answer(self, request: Request, more: bool, pipelined: bool) -> StoredOctets | Status:
+    def _answer(self, request: Request, more: bool, pipelined: bool) -> Answer:
         """One answer. When the session breaks at it, that is remembered."""
         try:
             answer = self._read_answer(more)
-        except _TooLarge as error:
+            if isinstance(answer, StoredOctets) and request.retrieves and _begins_twice(answer, request.ref):
+                raise ProtocolError("the server began its answer twice", where=self._session.where)
+        except _Endless as error:
             if request.ref.key is None:
                 raise ProtocolError(error.what, where=error.where) from None
             self._experience.blame(request.ref, STRIKES)
@@ -195,7 +216,7 @@ class Fetcher:
         self._experience.strikes.pop(request.ref.key, None)
         return answer
 
-    def _read_answer(self, more: bool) -> StoredOctets | Status:
+    def _read_answer(self, more: bool) -> Answer:
         status = self._session.event()
         assert isinstance(status, Status)
         if not status.ok:
@@ -204,12 +225,17 @@ class Fetcher:
             else:
                 self._session.ask(pop3_wire.NOOP)
             return status
-        writer = OctetsWriter(self._spool)
+        writer: OctetsWriter | None = OctetsWriter(self._spool)
+        size = 0
         while isinstance(event := self._session.event(), Body):
-            writer.write(event.octets)
+            size += len(event.octets)
             self._received += len(event.octets)
-            if writer.size > MESSAGE_LIMIT:
-                raise _TooLarge(
+            if size > self._most:
+                writer = None  # and with it goes its spool file
+            elif writer is not None:
+                writer.write(event.octets)
+            if size > MESSAGE_LIMIT:
+                raise _Endless(
                     f"a message goes on after {MESSAGE_LIMIT} octets, more than any IMAP server can take",
                     where=self._session.where,
                 )
@@ -219,4 +245,14 @@ class Fetcher:
             self._session.check_excess()
             if more:
                 self._session.peek()
-        return writer.finish()
+        return writer.finish() if writer is not None else TooLarge(size, self._most)
+
+
+def _begins_twice(octets: StoredOctets, ref: Ref) -> bool:
+    """Whether what was read begins with a status line that is not part of the message."""
+    surplus = octets.size - ref.size
+    if not ref.size or not 0 < surplus <= pop3_wire.LINE_LIMIT:
+        return False
+    line, end, _ = next(octets.chunks()).partition(b"\r\n")
+    word = line.partition(b" ")[0]
+    return word.startswith(b"+OK") and b":" not in word and len(line + end) == surplus

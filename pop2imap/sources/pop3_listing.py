@@ -27,6 +27,9 @@ POSITION_NAME = "position:"
 UIDL_LIMIT = 255
 """RFC 1939 7 allows 70 characters; longer ones are stable names all the same."""
 
+MOST = 1 << 40
+"""A larger number is no size and no count: as many sizes as a list may have add up to less than 2**63."""
+
 # QUIRK(several): sizes written as floats. Negative or absurd numbers are no numbers.
 _NUMBER = re.compile(rb"([0-9]{1,19})(?:\.0*)?")
 _UID = re.compile(rb"[\x21-\x7e]{1,%d}" % UIDL_LIMIT)
@@ -34,15 +37,15 @@ _RESERVED = (DIGEST_NAME.encode(), POSITION_NAME.encode())
 
 
 def number(octets: bytes) -> int | None:
-    """A count, message number or size as servers write it, or None."""
+    """A count, message number or size as servers write it, up to ``MOST``, or None."""
     found = _NUMBER.fullmatch(octets)
-    return int(found[1]) if found else None
+    return value if found and (value := int(found[1])) <= MOST else None
 
 
 def drop_count(status: Status) -> int | None:
     """How many messages a positive answer to STAT speaks of, or None if it does not say."""
     words = status.text.split(None, 1)
-    return number(words[0].encode()) if words else None
+    return number(words[0].encode("utf-8", "surrogateescape")) if words else None
 
 
 class _Oddities:

@@ -175,7 +175,17 @@ class Session:
             self._connection.start_tls()
 
     def log_in(self, user: str, password: Secret, login_as: str) -> str:
-        """Log in, once. Returns how. Raises AuthenticationFailed or ServerBusy."""
+        """Log in, once. Returns how. Raises AuthenticationFailed or ServerBusy; no error holds the password, nor hangs
+        on one that does, nor on a frame of the call that sent it."""
+        failure: Pop2imapError
+        try:
+            return self._log_in(user, password, login_as)
+        except Pop2imapError as error:
+            failure = error
+        failure.__cause__ = failure.__context__ = None
+        raise failure.with_traceback(None)
+
+    def _log_in(self, user: str, password: Secret, login_as: str) -> str:
         plain = pop3_wire.plain_response(user, password.reveal(), login_as)
         commands = (pop3_wire.user(user), pop3_wire.password(password.reveal()))
         self.capabilities = known = self.ask_capabilities()

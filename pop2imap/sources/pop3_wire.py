@@ -65,8 +65,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``+OK`` or ``-ERR``. ``code`` is the response code in upper case without brackets (RFC 2449 8), or
-    empty; ``text`` is the rest, made printable."""
+    """``+OK`` or ``-ERR``. ``code`` is the response code in upper case without brackets (RFC 2449 8), made
+    printable, or empty; ``text`` is the rest, the server's own: ``words`` is what people may see."""
 
     ok: bool
     code: str
@@ -220,7 +220,7 @@ class ReplyReader:
         if found := _CODE.match(text):
             code = printable(found[1].upper())
             text = text[found.end() :]
-        return Status(ok, code, printable(text))
+        return Status(ok, code, text.decode("utf-8", "surrogateescape"))
 
     def _check_line(self, octets: int, limit: int) -> None:
         if octets > limit:
@@ -342,6 +342,11 @@ def retr(number: int) -> Command:
 def top(number: int) -> Command:
     """The header of a message. Never used for more: servers cut what TOP gives of a body."""
     return Command(b"TOP %d 0\r\n" % number, Reply.MESSAGE)
+
+
+def dele(number: int) -> Command:
+    """Mark a message as deleted: it goes when QUIT is answered (RFC 1939 6)."""
+    return Command(b"DELE %d\r\n" % number, Reply.STATUS)
 
 
 def argument(text: str, what: str) -> bytes:

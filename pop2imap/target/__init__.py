@@ -70,8 +70,8 @@ class Target(Protocol):
 
     def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
         """Append in order; one outcome for each upload, in order. Does not raise for what the network or
-        the server does: that is an outcome, Unknown for whatever may have arrived. After an Unknown the
-        upload session is dead until the next ``open``."""
+        the server does: that is an outcome, Unknown for whatever may have arrived. After an Unknown, and after a
+        ``retry_after``, the upload session is dead until the next ``open``."""
 
     def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
         """Every message with UID ≥ ``lowest_uid``, ascending by UID; no bodies. Selects read-only."""
@@ -82,3 +82,19 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Log out. Never raises."""
+
+
+class Erasing(Target, Protocol):
+    """A target from which what was stored can be taken back. Both methods share the thread of all but ``append``."""
+
+    def erase(self, mailbox: Mailbox, uids: Sequence[int], *, plain: bool = False) -> set[int]:
+        """Remove these messages and no others (UID EXPUNGE, RFC 4315 2.1). Returns those of the UIDs that are not
+        there any more. ``plain``: a server without UIDPLUS may be told to expunge the mailbox, provided that
+        nothing but these messages is marked as deleted in it.
+
+        Raises FolderError where that cannot be done; then nothing is left marked by us, and what is there still may
+        be asked."""
+
+    def remove(self, name: str, uidvalidity: int | None) -> str:
+        """Delete and unsubscribe the mailbox that the server calls ``name``, if it is empty, has none below it, and
+        has this UIDVALIDITY (None: any). Returns nothing if it is not there any more, else in words why it stays."""

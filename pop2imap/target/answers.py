@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pop2imap.errors import ProtocolError
+from pop2imap.hints import waiting_time
 from pop2imap.logs import said
 
 LINE_LIMIT = 1 << 20
@@ -30,9 +31,6 @@ _LINE = re.compile(rb"([^\x00-\x20]+) (?:[0-9]+ )?([A-Za-z][A-Za-z0-9.-]*)(?: (.
 _CODE = re.compile(rb"\[([A-Za-z][A-Za-z0-9/_.=-]*)(?: ([^\]]*))?\] ?(.*)", re.DOTALL)
 _LITERAL = re.compile(rb"\{([0-9]{1,19})\+?\}$")
 _STATUS = frozenset({"OK", "NO", "BAD", "BYE", "PREAUTH"})
-
-_BACK_OFF = re.compile(r"backoff time: ?([0-9]{1,9}) ?milliseconds", re.IGNORECASE)
-"""QUIRK(Exchange): "Request is throttled. Suggested Backoff Time: 299961 milliseconds", as NO or BAD."""
 
 _BUSY_TEXT = re.compile(
     r"throttled|too many (?:simultaneous |concurrent |open )?(?:connection|session|login|command)"
@@ -93,10 +91,10 @@ class Answer:
     @property
     def meaning(self) -> Meaning:
         """What this refusal tells a program."""
-        if self.retry_after is not None:
-            return Meaning.BUSY
         meaning = _MEANINGS.get(self.code)
-        if meaning is not Meaning.LOGIN and _BUSY_TEXT.search(self.text):
+        if meaning is Meaning.LOGIN:
+            return meaning
+        if self.retry_after is not None or _BUSY_TEXT.search(self.text):
             # QUIRK(Gmail): [OVERQUOTA] also stands for "exceeded command or bandwidth limits"
             return Meaning.BUSY
         if meaning is None and _QUOTA_TEXT.search(self.text):
@@ -105,9 +103,11 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server asks to wait, if it does."""
-        found = _BACK_OFF.search(self.text)
-        return int(found[1]) / 1000 if found else None
+        """Seconds that the server asks to wait, if this refusal says so. A refused login never does: who tries
+        a password again because of some words may be locked out by others."""
+        if self.kind not in {"NO", "BAD", "BYE"} or _MEANINGS.get(self.code) is Meaning.LOGIN:
+            return None
+        return waiting_time(self.text)
 
 
 def parse(line: bytes) -> Answer:

@@ -12,6 +12,9 @@ literal: on Dovecot, one bad flag in the second message of a non-synchronising M
 and then carry out the rest of the mail, line by line. Hence:
 
 * Names, flags and dates are checked before a command is built (``fault``): no such BAD is ever provoked.
+* A server may yet object to a list of flags. So the first message with each list of flags waits for the go-ahead,
+  which says that the server has read the list and found nothing wrong: a round trip for each list in a session,
+  and no octet of mail is on the way when a list is refused.
 * BAD to a command of which no octet of a literal went out, nor was announced as non-synchronising, is a
   plain refusal. Any other BAD, a BYE, an answer nobody asked for, or the end of the connection *breaks* the
   conversation: nothing more is sent, the connection must be closed, and what has no answer is in flight.
@@ -30,6 +33,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from pop2imap.errors import InternalError, ProtocolError
+from pop2imap.hints import longer
 from pop2imap.model import SYSTEM_FLAGS, Upload
 from pop2imap.target.answers import GO_AHEAD, UNTAGGED, Answer, AnswerReader, Meaning
 from pop2imap.text import printable
@@ -119,7 +123,8 @@ class Conversation:
     """Some APPEND commands to one mailbox.
 
     ``mailbox`` is its name in modified UTF-7, not quoted; ``commands`` holds the uploads of each command, all
-    of them without ``fault``; ``largest_unasked`` is what ``non_synchronising`` gave; ``tags`` are fresh ones.
+    of them without ``fault``; ``largest_unasked`` is what ``non_synchronising`` gave; ``tags`` are fresh ones;
+    ``good_flags`` are the lists of flags that the server has read in this session and not objected to; it grows.
     After a refusal that concerns more than its own message, no further command is begun.
     """
 
@@ -131,12 +136,14 @@ class Conversation:
         largest_unasked: int,
         tags: Iterator[bytes],
         reader: AnswerReader | None = None,
+        good_flags: set[bytes] | None = None,
     ) -> None:
         self._mailbox = quoted(mailbox)
         self._commands = [_Command(next(tags), uploads) for uploads in commands]
         self._open: dict[bytes, _Command] = {}
         self._largest_unasked = largest_unasked
         self._reader = reader or AnswerReader()
+        self._good_flags = set() if good_flags is None else good_flags
         self._go_ahead_due = False
         self._halted = False
         self._script_ended = False
@@ -145,6 +152,8 @@ class Conversation:
         """Why the connection must be closed, if so. Nothing may be sent any more."""
         self.bad: Answer | None = None
         """The BAD that broke it, if that was it."""
+        self.retry_after: float | None = None
+        """Seconds that the server wants to be left alone, if it said so."""
         self.alone = sum(len(uploads) for uploads in commands) == 1
         """Whether it is about one message only."""
 
@@ -191,6 +200,8 @@ class Conversation:
         self.broken = self.broken or reason
 
     def _hear(self, answer: Answer) -> None:
+        if answer.tag != UNTAGGED or answer.kind == "BYE":
+            self.retry_after = longer(self.retry_after, answer.retry_after)
         if answer.tag == GO_AHEAD:
             if not self._go_ahead_due:
                 self.lost("the server asked for octets that nobody announced")
@@ -238,8 +249,8 @@ class Conversation:
 
     def _write_message(self, command: _Command, upload: Upload) -> Iterator[bytes]:
         size = upload.octets.size
-        unasked = size <= self._largest_unasked
         flags = " ".join(upload.flags).encode("ascii")
+        unasked = size <= self._largest_unasked and flags in self._good_flags
         # QUIRK(grommunio): the list of flags must be there, even if it is empty
         start = b" (%b) %b {%d%b}\r\n" % (flags, date_time(upload.date), size, b"+" if unasked else b"")
         if unasked:
@@ -251,6 +262,7 @@ class Conversation:
             yield b""
         if command.answer:
             return
+        self._good_flags.add(flags)
         command.exposed = True
         left = size
         for chunk in upload.octets.chunks():

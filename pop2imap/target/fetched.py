@@ -35,13 +35,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(rb"([0-9]{1,19})(?:\.0*)?")
 
 
-def number(value: object) -> int | None:
-    """A number as servers write it (QUIRK(iCloud): also as ``12.0``), or None for anything else."""
-    if isinstance(value, int):
-        return value if 0 <= value < 1 << 63 else None
+def number(value: object, bits: int = 63) -> int | None:
+    """A number as servers write it (QUIRK(iCloud): also as ``12.0``), or None for anything else, and for one that
+    takes more than ``bits``: 32 for UIDs and their kin (RFC 3501 9, ``nz-number``)."""
     if isinstance(value, bytes) and (found := _NUMBER.fullmatch(value)):
-        return int(found[1])
-    return None
+        value = int(found[1])
+    return value if isinstance(value, int) and 0 <= value < 1 << bits else None
 
 
 def responses(records: Iterable[Record | None]) -> Iterator[bytes]:

@@ -8,14 +8,17 @@ tried before it is used, and made again if the server has ended it: nothing of o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pop2imap import net
 from pop2imap.credentials import Secret
 from pop2imap.errors import ConnectionLost, FolderError, InternalError, ProtocolError
 from pop2imap.model import Found, Mailbox, Outcome, Upload
 from pop2imap.target import TargetFacts
+from pop2imap.target.erase import erase, remove
 from pop2imap.target.fetched import number
 from pop2imap.target.folders import Names
 from pop2imap.target.session import Selected, Session
@@ -31,7 +34,7 @@ ANY_KEYWORD = "\\*"
 
 
 class ImapTarget:
-    """An IMAP account (see :class:`pop2imap.target.Target`).
+    """An IMAP account (see :class:`pop2imap.target.Target` and :class:`pop2imap.target.Erasing`).
 
     ``user`` logs in with ``password``; with ``login_as``, an administrator ``user`` works in that account
     (SASL PLAIN with an authorization identity).
@@ -123,26 +126,27 @@ class ImapTarget:
         self._look()
         name = self._names.spelled(folder)
         there = self._names.find(name)
-        created = False
+        made: list[str] = []
         if there is None:
-            there, created = self._make(folder, name)
+            there = self._make(folder, name, made)
         self._subscribe(there)
-        return self._mailbox(folder, there, read_only=False, created=created)
+        mailbox = self._mailbox(folder, there, read_only=False, created=there in made)
+        return replace(mailbox, above=tuple(level for level in made if level != there))
 
-    def _make(self, folder: str, name: str) -> tuple[str, bool]:
-        """Create what is missing. Returns the server's spelling, and whether it is new."""
+    def _make(self, folder: str, name: str, made: list[str]) -> str:
+        """Create what is missing, and add its names to ``made``. Returns the server's spelling."""
         use, refusal = self._names.use_of(folder), ""
         for spelling in dict.fromkeys((name, self._names.harmless(name))):
             if there := self._names.find(spelling):
-                return there, False
-            refusal = self._create_levels(spelling, use)
+                return there
+            refusal = self._create_levels(spelling, use, made)
             if not refusal:
-                return spelling, True
+                return spelling
             if there := self._names.find(spelling) or self._names.similar(spelling):
-                return there, False
+                return there
         raise FolderError(f"cannot be made: {refusal}", where=printable(folder))
 
-    def _create_levels(self, name: str, use: str) -> str:
+    def _create_levels(self, name: str, use: str, made: list[str]) -> str:
         """Create a mailbox and what is missing above it. Returns the server's words if it refused."""
         session, refusal = self._look(), ""
         for level in self._names.levels(name):
@@ -152,6 +156,7 @@ class ImapTarget:
             if refusal:  # it may be there in another spelling; above the last level, it may not be needed
                 self._names.relist(session.listing())
             else:
+                made.append(level)
                 self._names.add(level)
                 self._subscribe(level)
         return refusal
@@ -249,9 +254,39 @@ class ImapTarget:
             digests.update((uid, got[uid]) for uid in some if uid in got)
         return digests
 
+    def erase(self, mailbox: Mailbox, uids: Sequence[int], *, plain: bool = False) -> set[int]:
+        session, wanted = self._look(), sorted(set(uids))
+        selected = self._open_again(session, mailbox, read_only=False)
+        self._examined = None
+        try:
+            if selected.read_only:
+                raise FolderError(
+                    "the server lets nobody write to this folder", where=printable(mailbox.folder)
+                )
+            gone: set[int] = set()
+            for at in range(0, len(wanted), MESSAGES_AT_ONCE):
+                gone |= erase(session, mailbox, wanted[at : at + MESSAGES_AT_ONCE], plain=plain)
+            return gone
+        finally:
+            with contextlib.suppress(ConnectionLost):
+                self._leave(session)
+
+    def remove(self, name: str, uidvalidity: int | None) -> str:
+        session = self._look()
+        self._leave(session)
+        why = remove(session, name, uidvalidity)
+        if not why:
+            self._names.relist(session.listing())
+            self._selected.pop(name, None)
+            self._subscribed = None
+        return why
+
     def _examine(self, session: Session, mailbox: Mailbox) -> Selected:
-        """Select read-only what must still be the same mailbox."""
-        selected = self._select(session, mailbox.name, read_only=True)
+        return self._open_again(session, mailbox, read_only=True)
+
+    def _open_again(self, session: Session, mailbox: Mailbox, *, read_only: bool) -> Selected:
+        """Select what must still be the same mailbox."""
+        selected = self._select(session, mailbox.name, read_only=read_only)
         if selected.uidvalidity not in {None, mailbox.uidvalidity}:
             raise FolderError(
                 f"the server has replaced this folder (UIDVALIDITY {mailbox.uidvalidity} became "

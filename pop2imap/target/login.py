@@ -9,6 +9,7 @@ on one that does.
 from __future__ import annotations
 
 import imaplib
+import itertools
 from collections.abc import Collection
 from typing import NoReturn
 
@@ -68,11 +69,18 @@ def log_in(
     ConnectionLost, ProtocolError."""
     plain = "AUTH=PLAIN" in offered
     _check(asking.where, transport, offered, user, password, login_as)
+    challenges = itertools.count()
+
+    def answered(_: bytes) -> bytes:
+        if next(challenges):  # PLAIN has one step; imaplib would answer for ever
+            raise ProtocolError("a login that goes on and on", where=asking.where)
+        return f"{login_as}\0{user}\0{password.reveal()}".encode()
+
     failure: Pop2imapError | None = None
     try:
         asking.wire.untagged_responses.clear()
         if plain:
-            asking.wire.authenticate("PLAIN", lambda _: f"{login_as}\0{user}\0{password.reveal()}".encode())
+            asking.wire.authenticate("PLAIN", answered)
         else:
             _with_login(asking.wire, user, password)
     except Pop2imapError as error:

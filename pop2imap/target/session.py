@@ -45,8 +45,9 @@ logging.getLogger("imapclient").addHandler(logging.NullHandler())
 logging.getLogger("imapclient").propagate = False  # it would log folder names and mail
 log = logging.getLogger(__name__)
 
-NAME_OCTETS = 200
-"""Octets of a mailbox name in modified UTF-7: Maildir++ keeps a whole path in one file name of at most 255."""
+NAME_OCTETS = 220
+"""Octets of a mailbox name in modified UTF-7: Maildir++ keeps a whole path in one file name of at most 255. Rules
+make names of at most 200; the rest is for the server's prefix."""
 
 LISTED_OCTETS = 1024
 """Octets of a name in a listing; longer ones are nobody's, and slow to compare."""
@@ -104,6 +105,7 @@ class Session:
         self.server = server
         self._where = str(server)
         self.capabilities: frozenset[str] = frozenset()
+        self._folder = ""  # what was selected last
         client = self._connect()
         try:
             self._client = client
@@ -245,6 +247,22 @@ class Session:
         """Raises FolderError."""
         self._ask("subscribing to a folder", self._client.subscribe_folder, name, folder=name)
 
+    def unsubscribe(self, name: str) -> None:
+        """A server that will not is no reason to stop."""
+        with contextlib.suppress(FolderError, ProtocolError):
+            self._ask("unsubscribing from a folder", self._client.unsubscribe_folder, name, folder=name)
+
+    def delete(self, name: str) -> str:
+        """Delete a mailbox, with all that is in it. Returns nothing when that is done, else what the server said."""
+        with self._asking("deleting a folder", name):
+            done, _ = self.wire._simple_command("DELETE", _wire_name(name))
+            answer = self._asking.answer()
+        if done == "OK":
+            return ""
+        if answer.meaning is Meaning.BUSY:
+            raise self._asking.busy_or(ServerBusy, "deleting a folder", answer)
+        return answer.words
+
     def status(self, name: str) -> Status:
         """Raises FolderError, also when there is no such mailbox."""
         items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY"]
@@ -253,16 +271,17 @@ class Session:
         told: Mapping[bytes, object] = self._ask(
             "asking for the state of a folder", self._client.folder_status, name, items, folder=name
         )
-        values = {key.upper(): fetched.number(value) for key, value in told.items() if isinstance(key, bytes)}
+        values = {key.upper(): value for key, value in told.items() if isinstance(key, bytes)}
         return Status(
-            values.get(b"UIDVALIDITY") or None,
-            values.get(b"UIDNEXT") or None,
-            values.get(b"MESSAGES"),
-            values.get(b"APPENDLIMIT"),
+            fetched.number(values.get(b"UIDVALIDITY"), 32) or None,
+            fetched.number(values.get(b"UIDNEXT"), 32) or None,
+            fetched.number(values.get(b"MESSAGES")),
+            fetched.number(values.get(b"APPENDLIMIT")),
         )
 
     def select(self, name: str, *, read_only: bool) -> Selected:
         """SELECT, or EXAMINE where nothing must change. Raises FolderError."""
+        self._folder = name
         with self._asking("opening a folder", name):
             self.wire.state = "AUTH"  # a failed one leaves none selected (RFC 3501 6.3.1)
             done, _ = self.wire._simple_command("EXAMINE" if read_only else "SELECT", _wire_name(name))
@@ -273,11 +292,15 @@ class Session:
             told = self.wire.untagged_responses
             lines = [line for line in told.get("OK", ()) if isinstance(line, bytes)]
             codes = {code.code: code.argument for code in (parse(b"* OK " + line) for line in lines)}
+            uidvalidity, uidnext = (
+                fetched.number(codes.get(code, "").encode("utf-8", "replace"), 32)
+                for code in ("UIDVALIDITY", "UIDNEXT")
+            )
             exists = fetched.number(told["EXISTS"][-1]) if told.get("EXISTS") else None
         flags = codes.get("PERMANENTFLAGS")
         return Selected(
-            fetched.number(codes.get("UIDVALIDITY", "").encode()) or None,
-            fetched.number(codes.get("UIDNEXT", "").encode()) or None,
+            uidvalidity or None,
+            uidnext or None,
             exists or 0,
             None if flags is None else frozenset(flags.strip("()").lower().split()),
             answer.code == "READ-ONLY",
@@ -338,6 +361,41 @@ class Session:
             self.wire.new_sink = None
         bodies = fetched.bodies(records, digests)
         return {uid: digest.digests for uid, digest in bodies}
+
+    def there(self, uids: Sequence[int]) -> set[int]:
+        """Those of these ascending UIDs that are there."""
+        found = {fetched.uid(response) or 0 for response in self._fetch(fetched.uid_set(uids), "(UID)")}
+        return found & set(uids)
+
+    def mark_deleted(self, uids: Sequence[int], yes: bool) -> None:
+        r"""Set ``\Deleted`` on these ascending UIDs, or take it away. Raises FolderError."""
+        how = "+FLAGS.SILENT" if yes else "-FLAGS.SILENT"
+        self._uid("marking as deleted", "STORE", fetched.uid_set(uids), how, "(\\Deleted)")
+
+    def marked_deleted(self) -> set[int]:
+        r"""The UIDs of all messages with ``\Deleted``. Raises FolderError."""
+        found = self._uid("looking for what is marked as deleted", "SEARCH", "DELETED")
+        return {
+            int(word) for line in found if isinstance(line, bytes) for word in line.split() if word.isdigit()
+        }
+
+    def expunge(self, uids: Sequence[int] | None) -> None:
+        """Remove what is marked as deleted: only of these ascending UIDs (RFC 4315 2.1), or all of it (None). Raises
+        FolderError."""
+        if uids is not None:
+            self._uid("removing messages", "EXPUNGE", fetched.uid_set(uids))
+            return
+        with self._asking("removing messages"):
+            done, _ = self.wire._simple_command("EXPUNGE")
+            if done != "OK":
+                self._asking.refused("removing messages", self._folder)
+
+    def _uid(self, doing: str, command: str, *arguments: str) -> list[object]:
+        with self._asking(doing):
+            done, data = self.wire.uid(command, *arguments)
+            if done != "OK":
+                self._asking.refused(doing, self._folder)
+            return list(data or ())
 
     def _fetch(self, uids: str, items: str) -> Iterator[bytes]:
         return fetched.responses(self._fetch_records(uids, items))

@@ -13,6 +13,9 @@ is sent; after recovery it would be sent again, for ever. So whatever was on the
 sent alone the next time, octets only after the server's go-ahead; a message that alone gets BAD, or alone ends
 sessions until it did so ``STRIKES`` times in all, is refused for good, with these words.
 
+*A server that names a time* after which to come back is left alone until ``reset``, whether it did so with NO, BAD
+or BYE; no message is suspected for that.
+
 *A limit of what?* [LIMIT] and the like may be about one message or about the account. The next message tells:
 if it is taken, the limit was the message's own; if not, the account's.
 """
@@ -25,6 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pop2imap.errors import Again, ConnectionLost, FolderError, HostUnavailable, Pop2imapError, ProtocolError
+from pop2imap.hints import longer
 from pop2imap.model import Mailbox, Outcome, Refused, Stored, Unknown, Upload
 from pop2imap.target.answers import Answer, AnswerReader, Meaning
 from pop2imap.target.append import (
@@ -59,10 +63,11 @@ class _Job:
     commands: deque[list[int]] = field(default_factory=deque)
     stopped: str = ""
     again: Again = Again.LATER
+    retry_after: float | None = None
     doubtful: int | None = None  # refused with a limit, and nothing accepted since
 
     def finished(self) -> list[Outcome]:
-        unsent = Refused(f"not sent: {self.stopped}", self.again)
+        unsent = Refused(f"not sent: {self.stopped}", self.again, self.retry_after)
         return [self.outcomes.get(position, unsent) for position in range(len(self.uploads))]
 
 
@@ -78,7 +83,9 @@ class Uploader:
         self._session: Session | None = None
         self._reader = AnswerReader()
         self._tags = tags()
+        self._good_flags: set[bytes] = set()
         self._dead = ""
+        self._pause: float | None = None
         self._highest: dict[tuple[str, int], int] = {}  # UIDs believed, by mailbox
         self._strikes: Counter[tuple[str, bytes]] = Counter()
         self._poison: dict[tuple[str, bytes], str] = {}
@@ -86,7 +93,7 @@ class Uploader:
     def reset(self) -> None:
         """Whatever was in doubt is resolved: sending may begin anew."""
         self.close()
-        self._dead = ""
+        self._dead, self._pause = "", None
 
     def close(self) -> None:
         """Log out. Never raises."""
@@ -101,7 +108,7 @@ class Uploader:
             job = _Job(mailbox, encoded(mailbox.name), uploads)
         except FolderError as error:
             return [Refused(str(error))] * len(uploads)
-        job.stopped = self._dead
+        job.stopped, job.retry_after = self._dead, self._pause
         sound = [position for position in range(len(uploads)) if not self._refuse_at_once(job, position)]
         if sound and not job.stopped:
             self._run(job, sound)
@@ -125,6 +132,7 @@ class Uploader:
                 session = self._ready()
             except Pop2imapError as error:
                 job.stopped = str(error)
+                self._leave_alone(job, error.retry_after)
                 if isinstance(error, HostUnavailable) and error.again is not Again.NEVER:
                     job.again = Again.NOW
                 return
@@ -148,16 +156,17 @@ class Uploader:
         self._session = self._connect()
         self._reader = AnswerReader()
         self._tags = tags()
+        self._good_flags = set()
         self._reader.feed(self._session.wire.buffered())
         return self._session
 
     def _noop(self, session: Session) -> list[Answer]:
         tag = next(self._tags)
         session.wire.send(tag + b" NOOP\r\n")
-        heard: list[Answer] = []
-        while not any(answer.tag == tag or answer.kind == "BYE" for answer in heard):
-            heard += self._reader.feed(session.wire.connection.receive(begun=self._reader.begun))
-        return heard
+        while True:
+            heard = self._reader.feed(session.wire.connection.receive(begun=self._reader.begun))
+            if any(answer.tag == tag or answer.kind == "BYE" for answer in heard):
+                return heard
 
     def _drop(self) -> None:
         session, self._session = self._session, None
@@ -208,8 +217,10 @@ class Uploader:
             else non_synchronising(session.capabilities, exchange=exchange),
             tags=self._tags,
             reader=self._reader,
+            good_flags=self._good_flags,
         )
         self._converse(session, conversation)
+        self._leave_alone(job, conversation.retry_after)
         again: list[list[int]] = []
         heard = False
         for positions, result in zip(batch, conversation.results, strict=True):
@@ -221,7 +232,7 @@ class Uploader:
             else:
                 self._lose(job, positions, conversation)
         job.commands.extendleft(reversed(again))
-        if conversation.broken and not heard:  # otherwise a new session may go on
+        if conversation.broken and (self._dead or not heard):  # otherwise a new session may go on
             job.stopped = job.stopped or conversation.broken
 
     def _converse(self, session: Session, conversation: Conversation) -> None:
@@ -246,6 +257,13 @@ class Uploader:
             raise
         if conversation.broken:
             self._drop()
+
+    def _leave_alone(self, job: _Job, seconds: float | None) -> None:
+        """The server has said how long it wants to be left alone, if it has: so nothing more is sent before
+        ``reset``."""
+        if seconds is not None:
+            job.retry_after = self._pause = longer(self._pause, seconds)
+            self._dead = self._dead or "the server asked for a pause"
 
     # -- outcomes
 
@@ -288,7 +306,8 @@ class Uploader:
 
     def _refuse(self, job: _Job, positions: list[int], answer: Answer, again: Again) -> None:
         for position in positions:
-            job.outcomes[position] = Refused(f"the server refused it: {answer.words}", again)
+            reason = f"the server refused it: {answer.words}"
+            job.outcomes[position] = Refused(reason, again, answer.retry_after)
             self._acquit(job, position)
 
     def _lose(self, job: _Job, positions: list[int], conversation: Conversation) -> None:
@@ -297,7 +316,9 @@ class Uploader:
         job.stopped = conversation.broken
         bad = conversation.bad
         for position in positions:
-            job.outcomes[position] = Unknown(conversation.broken)
+            job.outcomes[position] = Unknown(conversation.broken, conversation.retry_after)
+            if conversation.retry_after is not None:
+                continue  # it is not about the message
             key = self._key(job, position)
             self._strikes[key] += 1
             if conversation.alone and bad and bad.meaning in {Meaning.OTHER, Meaning.LIMIT}:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
 
-from pop2imap.journal.copies import Copy
 from pop2imap.matching import same_size, size_in_reach
 from pop2imap.model import Found
 
@@ -21,6 +22,25 @@ Read = Callable[[Sequence[int]], Digests]
 
 AT_ONCE = 200
 """Bodies asked for at once."""
+
+
+class Sought(Protocol):
+    """A copy that is looked for. ``digest`` None: not known; ``sizes`` are those under which it is likely to be found
+    whatever its date."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def digest(self) -> bytes | None: ...
+    @property
+    def match_digest(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sizes(self) -> Collection[int]: ...
+    @property
+    def date(self) -> datetime: ...
+
 
 _Likely = Callable[[int, int], bool]
 """Whether a message of this size and date may be what is looked for."""
@@ -44,6 +64,11 @@ class Contents:
     def __len__(self) -> int:
         return len(self._uids)
 
+    @property
+    def nobodys(self) -> int:
+        """How many messages are nobody's so far."""
+        return len(self._taken) - sum(self._taken)
+
     def take(self, uid: int) -> int | None:
         """The size of the message with this UID, which is somebody's from now on; None if it is not there."""
         at = bisect_left(self._uids, uid)
@@ -56,10 +81,16 @@ class Contents:
         """The size of a message that is there."""
         return self._sizes[bisect_left(self._uids, uid)]
 
-    def seek(self, wanted: Sequence[Copy], *, any_date: bool, any_size: bool) -> dict[int, tuple[int, bytes]]:
+    def of_sizes(self, sizes: Collection[int]) -> Iterator[int]:
+        """The UIDs of all messages of these sizes, whosesoever they are."""
+        return (uid for uid, size in zip(self._uids, self._sizes, strict=True) if size in sizes)
+
+    def seek(
+        self, wanted: Sequence[Sought], *, any_date: bool, any_size: bool
+    ) -> dict[int, tuple[int, bytes]]:
         """Copies, by id, of which the octets are here and nobody's: their UID and digest.
 
-        First among messages of the same date and a size in reach; ``any_date``: also among those of the same size;
+        First among messages of the same date and a size in reach; ``any_date``: also among those of a likely size;
         ``any_size``: also among all of a size in reach.
         """
         got: dict[int, tuple[int, bytes]] = {}
@@ -90,7 +121,7 @@ class Contents:
                 self._digests[uid] = digest
                 self._alike[match].append(uid)
 
-    def _give(self, copy: Copy, got: dict[int, tuple[int, bytes]], *, exact: bool) -> bool:
+    def _give(self, copy: Sought, got: dict[int, tuple[int, bytes]], *, exact: bool) -> bool:
         alike = self._alike.get(copy.match_digest, [])
         uids = [uid for uid in alike if self._digests[uid] == copy.digest] if exact else alike
         if not uids:
@@ -104,12 +135,13 @@ class Contents:
         return True
 
 
-def _ways(wanted: Sequence[Copy], *, any_date: bool, any_size: bool) -> Iterator[_Likely]:
+def _ways(wanted: Sequence[Sought], *, any_date: bool, any_size: bool) -> Iterator[_Likely]:
     sizes = sorted({copy.size for copy in wanted})
+    likely = sorted({size for copy in wanted for size in copy.sizes})
     dates = {_seconds(copy.date.timestamp()) for copy in wanted}
     yield lambda size, date: date in dates and size_in_reach(size, sizes)
     if any_date:
-        yield lambda size, date: same_size(size, sizes)
+        yield lambda size, date: same_size(size, likely)
     if any_size:
         yield lambda size, date: size_in_reach(size, sizes)
 

@@ -198,6 +198,8 @@ class JournalContract:
         journal.settle(zip(ids, [Stored(7, 10), Stored(7, 11)], strict=True))
         assert journal.owned("INBOX", 7) == {10, 11}
         assert journal.owned("INBOX", 8) == set()
+        assert journal.put(key("a").source, "INBOX", 7) == {"a": 10, "b": 11}
+        assert journal.put(key("a").source, "INBOX", 8) == journal.put("another source", "INBOX", 7) == {}
         assert journal.claims("INBOX") == []
         assert journal.unlocated("INBOX") == []
         assert journal.mailboxes_in_doubt() == []
@@ -533,3 +535,69 @@ class JournalContract:
         journal.finish_run(ExitCode.NOT_FINISHED, {"pending": 1})
         intend(journal, "b")  # nothing forbids to go on
         assert len(reopen().intents("INBOX")) == 2
+
+    # -- what was found, and what was deleted at its source
+
+    def test_adopted_copies_are_present_and_own_their_uids(self, journal: Journal, reopen: Reopen) -> None:
+        journal.adopt(
+            [record("a", copies=2), record("b", copies=2)],
+            [
+                (placement("a", "INBOX", folder="Lists"), 5),
+                (placement("a", "INBOX", folder="Copies"), 6),  # its owner has put both into one
+                (placement("b", "Trash", folder="Lists"), 7),
+            ],
+        )
+        journal = reopen()
+        known = journal.lookup([key("a"), key("b")])
+        assert (known[key("a")].account, known[key("b")].account) == (Account.PRESENT, Account.PENDING)
+        assert known[key("a")].placed == {"Lists": Account.PRESENT, "Copies": Account.PRESENT}
+        assert (journal.owned("INBOX", 7), journal.owned("Trash", 7)) == ({5, 6}, {7})
+        assert journal.folders() == {}, "they are not ours"
+
+    def test_an_adopted_copy_takes_the_place_of_a_refused_one_and_of_no_other(self, journal: Journal) -> None:
+        (number,) = intend(journal, "a")
+        journal.settle([(number, Refused("no"))])
+        journal.adopt([record("a")], [(placement("a"), 9)])
+        assert account(journal, "a") is Account.PRESENT
+        with pytest.raises(InternalError):
+            journal.adopt([record("a")], [(placement("a"), 10)])
+
+    def test_a_held_copy_that_was_found_is_present_where_it_was_found(self, journal: Journal) -> None:
+        (number,) = intend(journal, "a")
+        journal.settle([(number, Held("who knows"))])
+        journal.settle([(number, Moved("Trash", 3, 4))], durable=True)
+        assert account(journal, "a") is Account.PRESENT
+        assert journal.owned("Trash", 3) == {4}
+        assert journal.problems() == []
+        with pytest.raises(InternalError):
+            journal.settle([(number, Moved("Trash", 3, 5))])
+
+    def test_what_was_deleted_at_its_source_is_known_and_its_name_is_free(
+        self, journal: Journal, reopen: Reopen
+    ) -> None:
+        for name, uid in (("a", 11), ("b", 12)):
+            (number,) = intend(journal, name)
+            journal.settle([(number, Stored(7, uid))])
+        journal.remove([key("a")])
+        journal = reopen()
+        assert set(journal.lookup([key("a"), key("b")])) == {key("b")}
+        assert (journal.known(POP), journal.removed(POP)) == (1, 1)
+        assert journal.counts()[POP][Account.STORED] == (2, 200)
+        assert journal.same_octets(POP, b"d" * 32) == [key("a", -1), key("b")]
+        assert journal.owned("INBOX", 7) == {11, 12}
+        assert journal.elsewhere(key("x", source=MBOX), b"d" * 32) == 2
+
+        intend(journal, "a")
+        journal.remove([key("b")])
+        assert journal.removed(POP) == 2
+        journal.rebind(key("b", -1), key("b"))
+        assert (journal.removed(POP), account(journal, "b")) == (1, Account.STORED)
+
+    def test_one_name_may_have_been_deleted_many_times(self, journal: Journal) -> None:
+        for uid in (11, 12, 13):
+            (number,) = intend(journal, "a")
+            journal.settle([(number, Stored(7, uid))])
+            journal.remove([key("a")])
+        assert journal.same_octets(POP, b"d" * 32) == [key("a", nth) for nth in (-3, -2, -1)]
+        with pytest.raises(InternalError):
+            journal.remove([key("a")])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,9 +24,9 @@ import pytest
 from pop2imap.errors import FolderError
 from pop2imap.model import Mailbox, Outcome, Stored, Upload
 from pop2imap.octets import from_bytes
-from pop2imap.target import Target
+from pop2imap.target import Erasing
 
-MakeTarget = Callable[[], Target]
+MakeTarget = Callable[[], Erasing]
 Expunge = Callable[[Mailbox, int], None]
 
 DATE = datetime(2003, 2, 1, 4, 5, 6, tzinfo=UTC)
@@ -69,7 +70,7 @@ class TargetContract:
         raise NotImplementedError("a subclass says how somebody else removes a message")
 
     @pytest.fixture
-    def target(self, make: MakeTarget) -> Iterator[Target]:
+    def target(self, make: MakeTarget) -> Iterator[Erasing]:
         target = make()
         target.open()
         yield target
@@ -103,7 +104,7 @@ class TargetContract:
 
     # -- folders
 
-    def test_locating_makes_nothing(self, target: Target, make: MakeTarget) -> None:
+    def test_locating_makes_nothing(self, target: Erasing, make: MakeTarget) -> None:
         assert target.locate("Clients/ACME") is None
         other = make()
         other.open()
@@ -111,7 +112,7 @@ class TargetContract:
         assert other.locate("Clients") is None
         other.close()
 
-    def test_preparing_makes_a_folder_once(self, target: Target) -> None:
+    def test_preparing_makes_a_folder_once(self, target: Erasing) -> None:
         made = target.prepare("Clients/ACME")
         again = target.prepare("Clients/ACME")
         assert made.created
@@ -121,7 +122,7 @@ class TargetContract:
         assert made.messages == 0
         assert 0 < made.uidnext <= again.uidnext
 
-    def test_what_was_made_is_there_for_everybody(self, target: Target, make: MakeTarget) -> None:
+    def test_what_was_made_is_there_for_everybody(self, target: Erasing, make: MakeTarget) -> None:
         made = target.prepare("Clients/ACME")
         other = make()
         other.open()
@@ -130,7 +131,7 @@ class TargetContract:
         assert (located.name, located.uidvalidity, located.created) == (made.name, made.uidvalidity, False)
         other.close()
 
-    def test_inbox_is_always_there_in_any_case(self, target: Target) -> None:
+    def test_inbox_is_always_there_in_any_case(self, target: Erasing) -> None:
         located = target.locate("INBOX")
         assert located is not None
         assert located.name == "INBOX"
@@ -140,7 +141,7 @@ class TargetContract:
     @pytest.mark.parametrize(
         "folder", ["Grüße & Küsse", "Привет/мир", "a b c", "日本/語", "&-", "x]y", "100%", "Fran*"]
     )
-    def test_names_of_all_sorts_are_taken_and_found_again(self, target: Target, folder: str) -> None:
+    def test_names_of_all_sorts_are_taken_and_found_again(self, target: Erasing, folder: str) -> None:
         made = target.prepare(folder)
         uids(target.append(made, [upload(PLAIN)]))
         located = target.locate(folder)
@@ -148,11 +149,11 @@ class TargetContract:
         assert (located.name, located.messages) == (made.name, 1)
 
     @pytest.mark.parametrize("folder", ["a\r\nb", "a\0b", "", "a//b", "/a", "a/"])
-    def test_impossible_names_are_refused_before_anything_happens(self, target: Target, folder: str) -> None:
+    def test_impossible_names_are_refused_before_anything_happens(self, target: Erasing, folder: str) -> None:
         with pytest.raises(FolderError):
             target.prepare(folder)
 
-    def test_sent_mail_has_a_folder_of_its_own_whatever_its_name(self, target: Target) -> None:
+    def test_sent_mail_has_a_folder_of_its_own_whatever_its_name(self, target: Erasing) -> None:
         sent = target.prepare("\\Sent")
         assert sent.folder == "\\Sent"
         assert sent.name not in {"", "INBOX"}
@@ -160,7 +161,7 @@ class TargetContract:
         assert below.name.startswith(sent.name)
         assert below.name != sent.name
 
-    def test_the_watermark_is_new_at_each_preparation(self, target: Target) -> None:
+    def test_the_watermark_is_new_at_each_preparation(self, target: Erasing) -> None:
         before = target.prepare("INBOX")
         (uid,) = uids(target.append(before, [upload(PLAIN)]))
         after = target.prepare("INBOX")
@@ -169,7 +170,7 @@ class TargetContract:
 
     # -- sending and looking
 
-    def test_octets_date_and_flags_arrive_in_order(self, target: Target) -> None:
+    def test_octets_date_and_flags_arrive_in_order(self, target: Erasing) -> None:
         mailbox = target.prepare("Mail")
         uploads = [
             upload(PLAIN + b"1\r\n", "\\Seen"),
@@ -190,29 +191,29 @@ class TargetContract:
             (one.octets.digest, one.octets.match_digest) for one in uploads
         ]
 
-    def test_sending_nothing_is_nothing(self, target: Target) -> None:
+    def test_sending_nothing_is_nothing(self, target: Erasing) -> None:
         assert target.append(target.prepare("INBOX"), []) == []
 
-    def test_twins_are_two(self, target: Target) -> None:
+    def test_twins_are_two(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         assert len(set(uids(target.append(mailbox, [upload(PLAIN), upload(PLAIN)])))) == 2
         assert len(target.survey(mailbox, 1)) == 2
 
     @pytest.mark.parametrize("sort", AWKWARD)
-    def test_awkward_octets_are_found_again(self, target: Target, sort: str) -> None:
+    def test_awkward_octets_are_found_again(self, target: Erasing, sort: str) -> None:
         mailbox = target.prepare("INBOX")
         sent = upload(AWKWARD[sort])
         (uid,) = uids(target.append(mailbox, [sent]))
         assert target.digests(mailbox, [uid])[uid][1] == sent.octets.match_digest
 
-    def test_awkward_octets_are_found_again_when_they_travel_together(self, target: Target) -> None:
+    def test_awkward_octets_are_found_again_when_they_travel_together(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         sent = [upload(octets) for octets in AWKWARD.values()]
         got = uids(target.append(mailbox, sent))
         digests = target.digests(mailbox, got)
         assert [digests[uid][1] for uid in got] == [one.octets.match_digest for one in sent]
 
-    def test_large_and_small_travel_together(self, target: Target) -> None:
+    def test_large_and_small_travel_together(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         sizes = [1, 70, 4095, 4096, 4097, 65_536, 1_500_000, 3_000_000, 70]
         sent = [
@@ -222,28 +223,28 @@ class TargetContract:
         digests = target.digests(mailbox, got)
         assert [digests[uid][1] for uid in got] == [one.octets.match_digest for one in sent]
 
-    def test_hundreds_in_one_call_keep_their_order(self, target: Target) -> None:
+    def test_hundreds_in_one_call_keep_their_order(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         sent = [upload(PLAIN + b"%d\r\n" % number) for number in range(300)]
         got = uids(target.append(mailbox, sent))
         digests = target.digests(mailbox, got)
         assert [digests[uid][0] for uid in got] == [one.octets.digest for one in sent]
 
-    def test_a_survey_begins_where_it_is_told(self, target: Target) -> None:
+    def test_a_survey_begins_where_it_is_told(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         assert target.survey(mailbox, 1) == []
         got = uids(target.append(mailbox, [upload(PLAIN)] * 4))
         assert [one.uid for one in target.survey(mailbox, got[2])] == got[2:]
         assert target.survey(mailbox, got[-1] + 1) == []
 
-    def test_looking_marks_nothing_as_read(self, target: Target) -> None:
+    def test_looking_marks_nothing_as_read(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         (uid,) = uids(target.append(mailbox, [upload(PLAIN)]))
         target.digests(mailbox, [uid])
         assert target.survey(mailbox, 1)[0].flags == frozenset()
 
     def test_what_others_removed_is_missing_and_the_rest_is_there(
-        self, target: Target, expunge: Expunge
+        self, target: Erasing, expunge: Expunge
     ) -> None:
         mailbox = target.prepare("INBOX")
         first, second, third = uids(target.append(mailbox, [upload(PLAIN)] * 3))
@@ -251,7 +252,7 @@ class TargetContract:
         assert [one.uid for one in target.survey(mailbox, 1)] == [first, third]
         assert set(target.digests(mailbox, [first, second, third, third + 1000])) == {first, third}
 
-    def test_mail_that_others_brought_is_seen(self, target: Target, make: MakeTarget) -> None:
+    def test_mail_that_others_brought_is_seen(self, target: Erasing, make: MakeTarget) -> None:
         mailbox = target.prepare("INBOX")
         target.survey(mailbox, 1)
         other = make()
@@ -261,14 +262,14 @@ class TargetContract:
         assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
         assert set(target.digests(mailbox, [uid])) == {uid}
 
-    def test_what_has_just_been_sent_is_there_at_once(self, target: Target) -> None:
+    def test_what_has_just_been_sent_is_there_at_once(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         for number in range(3):
             sent = upload(PLAIN + b"%d\r\n" % number)
             (uid,) = uids(target.append(mailbox, [sent]))
             assert target.digests(mailbox, [uid]) == {uid: (sent.octets.digest, sent.octets.match_digest)}
 
-    def test_sending_runs_beside_looking(self, target: Target) -> None:
+    def test_sending_runs_beside_looking(self, target: Erasing) -> None:
         mailbox = target.prepare("Busy")
         outcomes: list[Outcome] = []
 
@@ -285,7 +286,7 @@ class TargetContract:
         sender.join()
         assert [one.uid for one in target.survey(mailbox, 1)] == uids(outcomes)
 
-    def test_old_dates_stay(self, target: Target) -> None:
+    def test_old_dates_stay(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         dates = [
             datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
@@ -294,3 +295,77 @@ class TargetContract:
         ]
         uids(target.append(mailbox, [upload(PLAIN, date=date) for date in dates]))
         assert [one.date for one in target.survey(mailbox, 1)] == dates
+
+    # -- taking back
+
+    @pytest.fixture
+    def exact(self, make: MakeTarget) -> bool:
+        """Whether the server can expunge single messages."""
+        other = make()
+        try:
+            return "UIDPLUS" in other.open().capabilities
+        finally:
+            other.close()
+
+    def test_what_is_erased_is_gone_and_nothing_else_is(self, target: Erasing, exact: bool) -> None:
+        mailbox = target.prepare("INBOX")
+        first, second, third, last = uids(target.append(mailbox, [upload(PLAIN, "\\Seen")] * 4))
+        before = {one.uid: one for one in target.survey(mailbox, 1)}
+        gone = target.erase(mailbox, [first, third, last + 1000], plain=not exact)
+        assert gone == {first, third, last + 1000}
+        assert target.survey(mailbox, 1) == [before[second], before[last]]
+        assert set(target.digests(mailbox, [first, second, third, last])) == {second, last}
+        assert target.erase(mailbox, [], plain=not exact) == set()
+        (after,) = uids(target.append(mailbox, [upload(PLAIN)]))
+        assert after > last
+        assert [one.uid for one in target.survey(mailbox, 1)] == [second, last, after]
+
+    def test_what_somebody_else_has_marked_as_deleted_stays(self, target: Erasing, exact: bool) -> None:
+        """If it cannot be told apart from ours, ours stays too."""
+        mailbox = target.prepare("INBOX")
+        first, marked, last = uids(
+            target.append(mailbox, [upload(PLAIN), upload(PLAIN, "\\Deleted"), upload(PLAIN)])
+        )
+        before = {one.uid: one for one in target.survey(mailbox, 1)}
+        if exact:
+            assert target.erase(mailbox, [first]) == {first}
+            del before[first]
+        else:
+            for plain in (False, True):
+                with pytest.raises(FolderError):
+                    target.erase(mailbox, [first], plain=plain)
+        assert target.survey(mailbox, 1) == list(before.values())
+        assert {marked, last} <= set(before)
+
+    def test_hundreds_are_erased(self, target: Erasing, exact: bool) -> None:
+        mailbox = target.prepare("INBOX")
+        got = uids(target.append(mailbox, [upload(PLAIN + b"%d\r\n" % n) for n in range(450)]))
+        assert target.erase(mailbox, got[::2], plain=not exact) == set(got[::2])
+        assert [one.uid for one in target.survey(mailbox, 1)] == got[1::2]
+
+    def test_nothing_is_erased_in_a_folder_that_was_replaced(self, target: Erasing) -> None:
+        mailbox = target.prepare("INBOX")
+        (uid,) = uids(target.append(mailbox, [upload(PLAIN)]))
+        with pytest.raises(FolderError):
+            target.erase(replace(mailbox, uidvalidity=mailbox.uidvalidity + 1), [uid])
+        assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
+
+    def test_only_an_empty_folder_without_others_below_it_is_removed(
+        self, target: Erasing, exact: bool
+    ) -> None:
+        upper, lower = target.prepare("Upper"), target.prepare("Upper/Lower")
+        assert lower.above == ()
+        (uid,) = uids(target.append(lower, [upload(PLAIN)]))
+        assert target.remove(upper.name, upper.uidvalidity)
+        assert target.remove(lower.name, lower.uidvalidity)
+        assert len(target.survey(lower, 1)) == 1
+        target.erase(lower, [uid], plain=not exact)
+        assert target.remove(lower.name, lower.uidvalidity + 1)
+        assert target.remove(lower.name, lower.uidvalidity) == ""
+        assert target.locate("Upper/Lower") is None
+        assert target.locate("Upper") is not None
+        assert target.remove(upper.name, None) == ""
+        assert target.remove(upper.name, None) == "", "what is not there need not be removed"
+        assert target.locate("Upper") is None
+        assert target.prepare("Upper").created
+        assert target.remove("INBOX", None)

@@ -11,7 +11,7 @@ from pop2imap.target import Target
 from pop2imap.target.imap import ImapTarget
 from tests.conftest import ServerFactory
 from tests.contract.target import AWKWARD, Expunge, MakeTarget, TargetContract, upload
-from tests.servers.behaviour import SETUPS, Setup
+from tests.servers.behaviour import SETUPS, Setup, words_of
 from tests.servers.server import PASSWORD, Server
 
 ELSEWHERE = [name for name in SETUPS if not name.startswith("Dovecot")]
@@ -77,10 +77,7 @@ def check(target: Target, setup: Setup, messages: list[bytes]) -> None:
     sent = [upload(octets) for octets in messages]
     outcomes = target.append(mailbox, sent)
     expected = [setup.refuses(octets) for octets in messages]
-    refused = [
-        outcome.reason.rpartition("contains ")[2] if isinstance(outcome, Refused) else ""
-        for outcome in outcomes
-    ]
+    refused = [words_of(outcome.reason) if isinstance(outcome, Refused) else "" for outcome in outcomes]
     assert refused == expected
     stored = {
         outcome.uid or 0: one

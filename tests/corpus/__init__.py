@@ -24,6 +24,8 @@ no octets at all    becomes CRLF                           exact
 ``Sample.over("pop3")`` and ``Sample.over("mbox")`` say what arrives; ``Sample.sources`` names those that are exact.
 Of the targets, Dovecot rewrites bare LF, CR CR LF, a CR at the end and NUL (to 0x80) when they are appended.
 All dates lie before 2025, so that no clock makes them recent.
+
+Mail that is not even legal is in :mod:`tests.corpus.awkward`: some 800 messages, each with a name.
 """
 
 from tests.corpus.files import write_maildir, write_mbox

@@ -17,7 +17,7 @@ UNDATED = datetime(1998, 1, 1, tzinfo=UTC)
 
 def write_mbox(samples: Iterable[Sample], path: Path) -> int:
     """Write an mbox as mboxrd, with the flags in the lines of Thunderbird and of Unix programs by turns. Returns how
-    many messages. Lines end in LF, but for messages with a bare LF, which are kept with CRLF."""
+    many messages. Lines end in LF, but for messages with a bare LF or CR CR LF, which are kept with CRLF."""
     count = 0
     with path.open("wb") as file:
         for sample in samples:
@@ -28,16 +28,20 @@ def write_mbox(samples: Iterable[Sample], path: Path) -> int:
 
 def _in_mbox(sample: Sample) -> bytes:
     octets = sample.over("mbox")
-    end = b"\r\n" if re.search(rb"(?<!\r)\n", octets) else b"\n"
-    head, empty, body = octets.partition(b"\r\n\r\n")
+    end = b"\r\n" if re.search(rb"(?<!\r)\n|\r\r\n", octets) else b"\n"
     own, last = _book_keeping(sample)
-    head = b"\r\n".join([*own, head, *last])
-    message = re.sub(rb"(?m)^(>*From )", rb">\1", head + empty + body)
+    message = b"".join(line + b"\r\n" for line in own) + octets
+    if last:
+        head, empty, body = message.partition(b"\r\n\r\n")
+        message = b"\r\n".join([head, *last]) + empty + body
+    message = re.sub(rb"(?m)^(>*From )", rb">\1", message)
     if end == b"\n":
         message = message.replace(b"\r\n", b"\n")
-    found = re.search(rb"(?m)^From: .*?([^ <]+@[^ >\r]+)", head)
-    assert found is not None
-    sender, date = (found[1], sample.date) if sample.date else (b"-", UNDATED)
+    found = re.search(rb"(?m)^From: .*?([^ <]+@[^ >\r]+)", octets)
+    named = found is not None and found[1].isascii() and len(found[1]) < 100 and b"\0" not in found[1]
+    sender, date = (
+        (found[1] if found and named else b"nobody", sample.date) if sample.date else (b"-", UNDATED)
+    )
     return b"From %b %b" % (sender, date.strftime("%a %b %e %H:%M:%S %Y").encode()) + end + message + end
 
 

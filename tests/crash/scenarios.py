@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pop2imap import net
-from pop2imap.config import Mark, Options
 from pop2imap.credentials import Secret
 from pop2imap.job import Job
+from pop2imap.options import Mark, Options
 from pop2imap.rules import Rules, toml
 from pop2imap.sources import Source
 from pop2imap.sources.mbox import MboxSource
@@ -62,7 +63,7 @@ def like_all(octets: bytes) -> bytes:
 @dataclass(frozen=True)
 class Scenario:
     """``grown`` come to the source after the death, ``strangers`` to the target before it or after. ``refuses``:
-    the server takes no message that holds these octets."""
+    the server takes no message that holds these octets. ``repair``: what may be changed in it then."""
 
     letters: tuple[Letter, ...]
     grown: tuple[Letter, ...] = ()
@@ -70,6 +71,7 @@ class Scenario:
     rules: str = ""
     rewrite: Rewrite = as_sent
     refuses: bytes = b""
+    repair: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("mbox", "pop3")
     uidl: bool = True
     assume_empty: bool = True
@@ -109,6 +111,13 @@ SCENARIOS = {
         (_SIX[0], letter("bad", body=b"refuse me\r\n"), _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
         refuses=b"refuse me",
     ),
+    "repaired messages": Scenario(
+        tuple(
+            letter("nul", body=body) for body in (b"1\r\n", b"a\0\r\n", b"a\0\r\n", b"a\r\n", b"a\0b\0\r\n")
+        ),
+        refuses=b"\0",
+        repair=("nul",),
+    ),
     "the source grows": Scenario((_twin, _SIX[0], _twin, _SIX[1], _SIX[2]), grown=(_twin, _SIX[3], _twin)),
     "mail from others": Scenario(
         (_SIX[0], _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
@@ -141,6 +150,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.mbox = self.place / "mail.mbox"
+        self.quarantine = self.place / "quarantine"
         self.rules = (
             toml.parse(self.scenario.rules, "rules.toml") if self.scenario.rules else toml.default("INBOX")
         )
@@ -149,6 +159,7 @@ class World:
     def begin(self) -> None:
         """As if nothing had been."""
         scenario = self.scenario
+        shutil.rmtree(self.quarantine, ignore_errors=True)
         account = ImapAccount(capabilities=SERVERS[self.server])
         if "UIDPLUS" not in account.capabilities:
             account.appenduid = lambda uidvalidity, uids: ""
@@ -186,7 +197,13 @@ class World:
         else:
             source = MboxSource(self.mbox)
         target = ImapTarget(_address(IMAP), "alice", Secret("secret"))
-        options = Options(state_dir=state, mark=Mark("unseen"), assume_empty=self.scenario.assume_empty)
+        options = Options(
+            state_dir=state,
+            mark=Mark("unseen"),
+            assume_empty=self.scenario.assume_empty,
+            repair=self.scenario.repair,
+            quarantine=self.quarantine if self.scenario.repair else None,
+        )
         return Job((source,), target, self.rules, options)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,12 +31,13 @@ from typing import Literal
 import pytest
 from sqlalchemy import Engine, event
 
-from pop2imap.config import Mark, Options
 from pop2imap.errors import ConnectionLost, ExitCode
 from pop2imap.job import Job
+from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread, Upload
 from pop2imap.octets import from_bytes
+from pop2imap.options import Mark, Options
 from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
 from pop2imap.report import Report
@@ -55,6 +57,7 @@ from tests.fakes.memory_target import (
 SEED = 20261123
 LIVES = 30
 TOGETHER = 3
+TOGETHER_RESTORED = 5
 RUNS = 6
 """Troubled runs in each life, at most."""
 
@@ -206,6 +209,9 @@ class Life:
     """What others put into the folders, as the server has it."""
     clock: timedelta = timedelta()
     deaths: int = 0
+    restores: bool = False
+    """Whether an older copy of the journal is put back now and then."""
+    restored: int = 0
 
     def __post_init__(self) -> None:
         chance, server = self.chance, self.server
@@ -220,6 +226,7 @@ class Life:
             self.sources.append(Drawer(f"pop3:{number}", its, names if chance.random() < 0.7 else None))
         for _ in range(chance.choice([0, 0, 3])):
             self.deliver(chance.choice(self.pool))
+        self.assume_empty = self.restores and not self.strangers
 
     # -- what happens between the runs
 
@@ -252,6 +259,7 @@ class Life:
             keep_duplicates=self.keep_duplicates,
             accept_renumbered=True,
             limit=limit,
+            assume_empty=self.assume_empty,
         )
         job = Job(tuple(self.sources), MemoryTarget(self.server), RULES, options)
         return migrate(job, Silent(), stop or Stop(), now=self.now, sleep=self.sleep)
@@ -330,9 +338,11 @@ class Life:
 
     def live(self) -> None:
         """All of it, and the checks at its end."""
-        for _ in range(self.chance.randint(1, RUNS)):
+        for _ in range(self.chance.randint(2 if self.restores else 1, RUNS)):
             self.troubled_run()
             self.pass_time(in_peace=False)
+            if self.restores:
+                self.restore()
         self.check(self.run())
         self.pass_time(in_peace=True)
         self.check(self.run())
@@ -341,6 +351,22 @@ class Life:
         self.check(report)
         assert report.moved.messages == 0
         assert ("append", "INBOX") not in self.server.log, "a run with nothing to do sends nothing"
+
+    def restore(self) -> None:
+        """Somebody puts back a copy of the journal that was made after an earlier run, or makes one."""
+        copy = self.state.with_name(self.state.name + "-copy")
+        if copy.exists() and self.chance.random() < 0.6:
+            shutil.rmtree(self.state)
+            shutil.copytree(copy, self.state)
+            self.server.arrive()  # nobody is as quick as that
+            self.restored += 1
+        history = read_history(self.state, MemoryTarget.identity)
+        if history is None:  # no run has got far enough to make one
+            return
+        history.close()
+        if not copy.exists() or self.chance.random() < 0.3:
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(self.state, copy)
 
     # -- what must have come of it
 
@@ -390,6 +416,23 @@ class Life:
             if mail.octets != STRANGER
         )
         assert held == wanted, (held - wanted, wanted - held)
+
+
+@pytest.mark.parametrize("first", range(0, LIVES // 2, TOGETHER_RESTORED))
+def test_an_older_copy_of_the_journal_costs_no_message_and_brings_none_twice(
+    first: int, tmp_path: Path
+) -> None:
+    """Also where nothing is looked for that was there before the first run."""
+    restored = 0
+    for number in range(first, first + TOGETHER_RESTORED):
+        life = Life(random.Random(SEED + 1000 + number), tmp_path / f"state-{number}", restores=True)
+        try:
+            life.live()
+        except AssertionError as error:
+            error.add_note(f"in life {number}")
+            raise
+        restored += life.restored
+    assert restored, "no copy was put back: this shows nothing"
 
 
 @pytest.mark.parametrize("first", range(0, LIVES, TOGETHER))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 
@@ -93,6 +93,7 @@ class MemoryServer:
 
     def __init__(self, *, prefix: str = "", delimiter: str = "/") -> None:
         self.prefix, self.delimiter = prefix, delimiter
+        self.name = "a server in memory"
         self.special_use: dict[str, str] = {}
         self.mailboxes: dict[str, MemoryMailbox] = {}
         self.subscribed: set[str] = set()
@@ -102,6 +103,7 @@ class MemoryServer:
         self.fate: Callable[[Upload], Fate] = lambda upload: Fate.STORED
         self.refuse: set[bytes] = set()  # digests that it takes exception to
         self.no_folder: set[str] = set()  # folder names that it will not make
+        self.kept_back: set[int] = set()  # UIDs that it will not expunge
         self.append_limit: int | None = None
         self.quota_octets: int | None = None
         self.before: Callable[[str], None] = lambda step: None  # called before every step; may raise
@@ -197,7 +199,7 @@ class MemoryServer:
 
 
 class MemoryTarget:
-    """A connection to a :class:`MemoryServer`; satisfies :class:`pop2imap.target.Target`."""
+    """A connection to a :class:`MemoryServer`; satisfies :class:`pop2imap.target.Erasing`."""
 
     identity = "alice@imap.example:993"
 
@@ -212,7 +214,7 @@ class MemoryTarget:
         server = self.server
         capabilities = {"IMAP4REV1", "MULTIAPPEND"} | ({"UIDPLUS"} if server.appenduid else set())
         return TargetFacts(
-            server="a server in memory",
+            server=server.name,
             capabilities=frozenset(capabilities),
             prefix=server.prefix,
             delimiter=server.delimiter,
@@ -274,6 +276,37 @@ class MemoryTarget:
         self.server.bodies += len(uids)
         read = {uid: from_bytes(box.mail[uid].octets) for uid in uids if uid in box.mail}
         return {uid: (octets.digest, octets.match_digest) for uid, octets in read.items()}
+
+    def erase(self, mailbox: Mailbox, uids: Sequence[int], *, plain: bool = False) -> set[int]:
+        box = self._selected("mark", mailbox)
+        marked = {uid for uid, mail in box.mail.items() if "\\Deleted" in mail.flags}
+        if not self.server.appenduid and (not plain or marked - set(uids)):
+            raise FolderError("the server cannot remove these messages alone", where=mailbox.folder)
+        for uid in set(uids) & set(box.mail):
+            box.mail[uid] = replace(box.mail[uid], flags=box.mail[uid].flags | {"\\Deleted"})
+        self._step("expunge", mailbox.name)
+        for uid in sorted(set(uids) & set(box.mail) - self.server.kept_back):
+            del box.mail[uid]
+            self._step("expunging", mailbox.name)
+        self._step("expunged", mailbox.name)
+        for uid in set(uids) & set(box.mail):
+            box.mail[uid] = replace(box.mail[uid], flags=box.mail[uid].flags - {"\\Deleted"})
+        return set(uids) - set(box.mail)
+
+    def remove(self, name: str, uidvalidity: int | None) -> str:
+        self._step("delete", name)
+        server, box = self.server, self.server.mailboxes.get(name)
+        if box is not None:
+            if any(other.startswith(name + server.delimiter) for other in server.mailboxes):
+                return "there are folders below it"
+            if uidvalidity not in {None, box.uidvalidity}:
+                return "it is another"
+            if box.mail or name == "INBOX":
+                return "there are other messages in it"
+            del server.mailboxes[name]
+        server.subscribed.discard(name)
+        self._step("deleted", name)
+        return ""
 
     def _selected(self, step: str, mailbox: Mailbox) -> MemoryMailbox:
         self._step(step, mailbox.name)

@@ -21,7 +21,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +55,8 @@ class Maildrop:
     they are. ``injected`` goes out in clear text right behind the answer to STLS. ``mixes_pipelines``: the
     status of a pipelined answer overtakes the end of the one before it. ``shows`` and ``hides_retrieved``: like
     Gmail, only so many messages in a session, and what was retrieved before a QUIT is gone in the next.
-    ``pieces``: send everything in pieces of so many octets.
+    ``pieces``: send everything in pieces of so many octets. ``keeps``: places in ``mail`` of what stays, whatever is
+    deleted. ``cut_at_quit``: the connection ends "before" what was marked has gone, or "after" it.
     """
 
     mail: list[bytes] = field(default_factory=list)
@@ -74,6 +75,8 @@ class Maildrop:
     shows: int | None = None
     hides_retrieved: bool = False
     pieces: int | None = None
+    keeps: frozenset[int] = frozenset()
+    cut_at_quit: str = ""
 
     def uid(self, index: int) -> str | None:
         return self.uids[index] if self.uids is not None else f"u{index + 1}"
@@ -86,6 +89,7 @@ class SessionLog:
     commands: list[str] = field(default_factory=list)
     before_tls: list[str] = field(default_factory=list)
     retrieved: list[int] = field(default_factory=list)  # places in the maildrop, from 0
+    marked: set[int] = field(default_factory=set)  # likewise, by DELE
     user: str = ""
     quit: bool = False
     most_waiting: int = 0  # commands that had come and were not yet answered
@@ -97,7 +101,9 @@ class _Over(Exception):
 
 class Pop3Server:
     """Serves ``maildrop`` on a free port of ``host``. With ``tls`` from the first octet; STLS works if the
-    maildrop offers it."""
+    maildrop offers it. ``after`` is called when a QUIT has done its work."""
+
+    after: Callable[[SessionLog], None] | None = None
 
     def __init__(self, maildrop: Maildrop, *, host: str = "127.0.0.1", tls: bool = False) -> None:
         self.maildrop = maildrop
@@ -162,9 +168,16 @@ class Pop3Server:
         places = [place for place in range(len(self.maildrop.mail)) if place not in self._hidden]
         return places[: self.maildrop.shows]
 
+    def restore(self) -> None:
+        """Everything that went is there again."""
+        self._hidden.clear()
+
     def after_quit(self, log: SessionLog) -> None:
         if self.maildrop.hides_retrieved:
             self._hidden.update(log.retrieved)
+        self._hidden.update(log.marked - self.maildrop.keeps)
+        if self.after is not None:
+            self.after(log)
 
 
 class _Session:
@@ -346,9 +359,21 @@ class _Session:
     def do_noop(self, _: str) -> None:
         self.send(b"+OK\r\n")
 
+    def do_dele(self, number: str) -> None:
+        if self.mail(number) is None or self.places[int(number) - 1] in self.log.marked:
+            self.send(b"-ERR no such message\r\n")
+            return
+        self.log.marked.add(self.places[int(number) - 1])
+        self.send(b"+OK marked\r\n")
+
     def do_quit(self, _: str) -> None:
         self.log.quit = True
+        cut = self.maildrop.cut_at_quit if self.log.marked else ""
+        if cut == "before":
+            raise _Over
         self.server.after_quit(self.log)
+        if cut == "after":
+            raise _Over
         self.send(b"+OK bye\r\n")
         raise _Over
 

@@ -125,7 +125,7 @@ class Server:
 class FixedUsers(Server):
     """A server whose accounts are made when it starts: enough of them for all tests of a process."""
 
-    COUNT = 60
+    COUNT = 90
 
     def __init__(self, **settings: str) -> None:
         users = " ".join(f"user{number}" for number in range(1, self.COUNT + 1))

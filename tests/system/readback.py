@@ -42,8 +42,13 @@ def messages(server: Server, user: str) -> Iterator[Kept]:
                 )
                 for uid in uids[at : at + FETCH_AT_ONCE]:
                     one = fetched[uid]
-                    flags = {flag.decode() for flag in one[b"FLAGS"]} - {"\\Recent"}
+                    flags = {_text(flag) for flag in one[b"FLAGS"]} - {"\\Recent"}
                     yield Kept(name, one[b"BODY[]"], frozenset(flags), one[b"INTERNALDATE"].astimezone(UTC))
+
+
+def _text(flag: bytes | int | None) -> str:
+    """imapclient reads a keyword of digits as a number, and NIL as None."""
+    return "NIL" if flag is None else str(flag) if isinstance(flag, int) else flag.decode()
 
 
 def folders(server: Server, user: str) -> Counter[str]:

@@ -21,7 +21,7 @@ import pytest
 from tests.servers.dovecot import Dovecot
 from tests.system import readback
 from tests.system.program import run
-from tests.system.victim import Victim, arguments
+from tests.system.victim import RULES, Victim, arguments, mail, write_mbox
 
 SEED = 20261123
 MESSAGES = 300
@@ -29,49 +29,14 @@ KILLS = 12
 SWALLOWED = 3
 """Of the kills, so many strike when an OK has been sent and is not delivered."""
 
-RULES = """
-version = 1
-
-[[rule]]
-name = "Even"
-when = { subject = "even *" }
-then = { folder = "Even", add-flags = ["$Even"] }
-
-[[rule]]
-name = "Both"
-when = { subject = "both *" }
-then = { folder = "Copies", continue = true }
-
-[[rule]]
-name = "Rest"
-then = { folder = "INBOX" }
-"""
-
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="p2i-kill-"))
     (path / "rules.toml").write_text(RULES)
-    write_mbox(path / "mail.mbox")
+    write_mbox(mail(MESSAGES, SEED), path / "mail.mbox")
     yield path
     shutil.rmtree(path)
-
-
-def write_mbox(path: Path) -> None:
-    """Mail of many sizes: twins (one seen and one not), messages without Message-ID, and copies by rule."""
-    chance = random.Random(SEED)
-    envelope = text = ""
-    with path.open("w", newline="\n") as file:
-        for number in range(MESSAGES):
-            if number % 10 == 9:  # a twin of the one before, unread
-                file.write(f"{envelope}Status: O\n{text}")
-                continue
-            kind = chance.choice(("even", "odd", "both"))
-            envelope = f"From bob@example.org Mon May 04 10:{number // 60:02}:{number % 60:02} 2020\n"
-            identity = f"Message-ID: <{number}@example.org>\n" if number % 3 else ""
-            body = "".join(f"{chance.random()}\n" for _ in range(chance.choice((5, 50, 500, 3000))))
-            text = f"From: bob@example.org\nSubject: {kind} {number}\n{identity}\n{body}\n"
-            file.write(f"{envelope}Status: RO\n{text}")
 
 
 def test_kills_at_known_places_lose_nothing_and_double_nothing(

@@ -12,7 +12,7 @@ from subprocess import Popen
 
 import pytest
 
-from tests.fakes.proxy import StrikingProxy
+from tests.faults.proxy import Fault, Proxy, Side, after, calling
 from tests.servers.dovecot import Dovecot
 from tests.system import readback
 from tests.system.program import start
@@ -42,7 +42,8 @@ def interrupted(
         for number in signals:
             process[0].send_signal(number)
 
-    with StrikingProxy(dovecot.imap_port, strike, after_octets=3_000_000, cut=False, port=port) as proxy:
+    fault = Fault(after(3_000_000, Side.CLIENT), calling(strike))
+    with Proxy(dovecot.imap_port, fault, port=port) as proxy:
         target = f"imap://{user}@127.0.0.1:{proxy.port}"
         process.append(start(home, "migrate", "mail.mbox", target, "--fence", "1"))
         out, err = process[0].communicate(timeout=100)

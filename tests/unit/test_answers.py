@@ -170,3 +170,11 @@ def test_words_are_printable_and_short() -> None:
 def test_the_time_to_wait_is_told() -> None:
     assert parse(b"A NO throttled. Suggested Backoff Time: 1500 milliseconds").retry_after == 1.5
     assert parse(b"A NO throttled").retry_after is None
+    assert parse(b"* BYE too many commands, try again in 5 seconds").retry_after == 5
+    assert parse(b"A OK done, try again in 5 seconds").retry_after is None
+
+
+def test_a_refused_login_is_not_tried_again_because_of_some_words() -> None:
+    answer = parse(b"A NO [AUTHENTICATIONFAILED] Authentication was rate limited. Try again in 5 seconds.")
+    assert answer.meaning is Meaning.LOGIN
+    assert answer.retry_after is None

@@ -39,7 +39,9 @@ def upload(octets: bytes, *flags: str, date: datetime = DATE) -> Upload:
 
 
 def conversation(commands: Sequence[Sequence[Upload]], largest_unasked: int = LITERAL_PLUS) -> Conversation:
-    return Conversation(b"INBOX", commands, largest_unasked=largest_unasked, tags=tags())
+    """In a session in which the server has taken all these flags before."""
+    good = {" ".join(one.flags).encode() for uploads in commands for one in uploads}
+    return Conversation(b"INBOX", commands, largest_unasked=largest_unasked, tags=tags(), good_flags=good)
 
 
 def said(talk: Conversation) -> bytes:
@@ -96,6 +98,21 @@ def test_a_synchronising_literal_waits_for_the_go_ahead() -> None:
     assert talk.finished
 
 
+def test_the_first_message_with_each_list_of_flags_waits_even_where_it_need_not() -> None:
+    seen, plain = upload(b"one", "\\Seen"), upload(b"two")
+    good: set[bytes] = set()
+    talk = Conversation(
+        b"INBOX", [[seen, seen, plain]], largest_unasked=LITERAL_PLUS, tags=tags(), good_flags=good
+    )
+    assert said(talk) == b'A0 APPEND "INBOX" (\\Seen) ' + HEAD + b" {3}\r\n"
+    talk.receive(b"+ go\r\n")
+    assert said(talk) == b"one (\\Seen) " + HEAD + b" {3+}\r\none () " + HEAD + b" {3}\r\n"
+    talk.receive(b"A0 BAD Invalid flag\r\n")
+    assert said(talk) == b"", "no octet of the message that it objects to went out"
+    assert talk.broken
+    assert good == {b"\\Seen"}
+
+
 def test_only_small_literals_do_not_wait() -> None:
     talk = conversation([[upload(b"x" * 4096), upload(b"x" * 4097)]], LITERAL_MINUS)
     octets = said(talk)
@@ -138,7 +155,7 @@ def test_a_message_that_changes_while_it_is_sent_is_a_defect() -> None:
     class Liar:
         size = 3
         digest = match_digest = b""
-        canonical_size = 3
+        likely_sizes = frozenset({3})
 
         def __init__(self, *chunks: bytes) -> None:
             self._chunks = chunks

@@ -19,9 +19,10 @@ from pop2imap.cli import options
 from pop2imap.cli.kinds import Section
 from pop2imap.cli.migrate import command as migrate_command
 from pop2imap.cli.plan import command as plan_command
-from pop2imap.config import CommandLine, Mark, Said
+from pop2imap.config import CommandLine, Said
 from pop2imap.credentials import Secret
 from pop2imap.errors import InternalError
+from pop2imap.options import Mark
 
 TARGET = "imaps://alice@imap.example.com"
 SOURCE = "pop3s://alice@pop.example.com"
@@ -72,6 +73,11 @@ def in_subprocess(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+COMMANDS = [
+    *("init", "check", "plan", "migrate", "verify", "status", "trace"),
+    *("adopt", "undo", "delete-source", "demo"),
+]
+
 # what a newcomer sees
 
 
@@ -100,10 +106,10 @@ def test_help_lists_the_commands_in_the_order_a_newcomer_needs_them(run: Run) ->
     code, out, _ = run("-h")
     assert code == 0
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed[:8] == ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"]
+    assert listed[: len(COMMANDS)] == COMMANDS
 
 
-@pytest.mark.parametrize("name", ["init", "check", "plan", "migrate", "verify", "status", "trace", "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_with_its_options_in_sections(run: Run, name: str) -> None:
     code, out, _ = run(name, "--help")
     assert code == 0
@@ -341,7 +347,16 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
         *("--since", "2015-01-31", "--before", "2016-01-31", "--limit", "7", "--state-dir", "state"),
         *("--assume-empty", "--no-keep-duplicates", "--full", "--accept-renumbered", "--fence", "0.5"),
         *("--report", "a.json", "--report", "b.txt", "--allow-cleartext", "--mbox-quoting", "mboxo"),
-        *("--keep-mbox-headers", "--lenient-end", "--source-login-as", "bob", "--target-ca", "ca.pem"),
+        *(
+            "--keep-mbox-headers",
+            "--lenient-end",
+            "--max-message-size",
+            "50M",
+            "--source-login-as",
+            "bob",
+            "--target-ca",
+            "ca.pem",
+        ),
         *("--source-password-file", "pw", "--target-password-command", "pass show x"),
     )
     assert line.arguments == ("a.mbox", TARGET)
@@ -362,6 +377,7 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
         allow_cleartext=True,
     )
     assert (line.quoting, line.keep_mbox_headers, line.lenient_end) == ("mboxo", True, True)
+    assert line.max_message_size == 50 << 20
     assert line.login_as == {"source": "bob", "target": None}
     assert line.ca_file == {"source": None, "target": home / "ca.pem"}
     assert line.password_file == {"source": "pw", "target": None}

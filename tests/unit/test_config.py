@@ -10,19 +10,17 @@ import pytest
 from pop2imap.config import (
     CommandLine,
     Config,
-    Mark,
     MoveFile,
-    Options,
     Said,
     SourceConfig,
     TargetConfig,
     assemble,
-    default_state_dir,
     names_endpoints,
 )
 from pop2imap.credentials import Place, SecretRef
 from pop2imap.endpoints import parse
 from pop2imap.errors import LocalIOError, UsageError
+from pop2imap.options import Mark, Options, default_state_dir
 
 POP = "pop3s://alice@pop.example.com"
 POP2 = "pop3s://bob@pop.example.com"

@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pop2imap.config import Mark, Options
 from pop2imap.decide import HOLD_LIMIT, Decided, Decider
 from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Key, Message, Unread
 from pop2imap.octets import from_bytes
+from pop2imap.options import Mark, Options
 from pop2imap.rules import toml
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

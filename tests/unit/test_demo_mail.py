@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pop2imap.config import Options
 from pop2imap.decide import Decided, Decider
 from pop2imap.demo.mail import RULES, Sample, maildrop, mbox, write_maildrop, write_mbox
 from pop2imap.model import FLAGGED, SEEN, Key, Message
 from pop2imap.octets import from_bytes
+from pop2imap.options import Options
 from pop2imap.rules import toml
 from pop2imap.sources.mbox import MboxSource
 

@@ -97,3 +97,12 @@ def test_json_on_standard_output_is_ascii(capsys: pytest.CaptureFixture[str]) ->
     assert said.isascii()
     assert "\x1b" not in said
     assert json.loads(said) == {"subject": "grün\u202e\x1b"}
+
+
+def test_one_more_signal_while_the_first_is_answered_is_no_traceback() -> None:
+    done = in_subprocess(
+        "import sys\nfrom pop2imap.cli import main\n"
+        "def interrupted(argv): raise KeyboardInterrupt\n"
+        "main.run = interrupted\nmain.main()\n"
+    )
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "")

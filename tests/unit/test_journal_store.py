@@ -27,7 +27,7 @@ from pop2imap.errors import (
     LocalIOError,
     Pop2imapError,
 )
-from pop2imap.journal import history, reading, schema, store
+from pop2imap.journal import history, place, reading, schema, store
 from pop2imap.journal.place import directory
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.model import Account, Stored
@@ -113,7 +113,7 @@ def test_nobody_else_can_read_it_whatever_the_umask_is(state: Path) -> None:
     finally:
         os.umask(before)
     account = f"targets/{directory(state, ALICE).name}"
-    files = {"journal.db", "journal.db-wal", "journal.db-shm", "lock"}
+    files = {"journal.db", "journal.db-wal", "journal.db-shm", "lock", "mark"}
     assert found == {
         ".": 0o700,
         "targets": 0o700,
@@ -199,13 +199,13 @@ def test_links_inside_are_never_followed(state: Path, tmp_path: Path, name: str)
     assert not list(victim.iterdir()) if victim.is_dir() else victim.stat().st_size == 0
 
 
-@pytest.mark.parametrize("place", ["/proc/pop2imap", "/sys/pop2imap", "/dev/null/pop2imap"])
-def test_where_nothing_can_be_written_the_error_says_what_to_do(place: str) -> None:
+@pytest.mark.parametrize("where", ["/proc/pop2imap", "/sys/pop2imap", "/dev/null/pop2imap"])
+def test_where_nothing_can_be_written_the_error_says_what_to_do(where: str) -> None:
     with pytest.raises(LocalIOError) as caught:
-        open_journal(Path(place), ALICE)
+        open_journal(Path(where), ALICE)
     assert caught.value.exit_code is ExitCode.LOCAL_IO
     assert "--state-dir" in str(caught.value)
-    assert place.split("/")[1] in caught.value.where
+    assert where.split("/")[1] in caught.value.where
 
 
 def test_a_crash_leaves_nothing_in_the_spool_directory(state: Path) -> None:
@@ -353,6 +353,18 @@ def test_a_full_disk_is_told_and_the_journal_stays_whole(journal: SqlJournal) ->
     assert len(intend(journal, *names)) == 2000
 
 
+def test_a_program_that_has_it_locked_is_told_of(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_journal(state, ALICE).close()
+    monkeypatch.setattr("pop2imap.journal.sqlite.BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(database(state), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LocalIOError, match="another program has it locked") as caught:
+        open_journal(state, ALICE)
+    assert "close that program" in caught.value.todo
+    other.close()
+    open_journal(state, ALICE).close()
+
+
 def test_another_thread_is_a_defect_not_a_race(journal: SqlJournal) -> None:
     raised: list[Exception] = []
 
@@ -412,7 +424,6 @@ def test_a_step_that_fails_leaves_no_table_behind(state: Path, monkeypatch: pyte
 
     with monkeypatch.context() as newer:
         newer.setattr(schema, "STEPS", (*schema.STEPS, half))
-        newer.setattr(store, "STEPS", schema.STEPS)
         with pytest.raises(Pop2imapError):
             open_journal(state, ALICE)
     open_journal(state, ALICE).close()
@@ -432,35 +443,81 @@ def test_a_step_is_applied_once_and_an_older_program_steps_back(
     journal.close()
     applied: list[int] = []
 
-    def second(connection: Connection) -> None:
-        applied.append(2)
+    def third(connection: Connection) -> None:
+        applied.append(3)
         connection.execute(text("CREATE TABLE later (id INTEGER)"))
 
     with monkeypatch.context() as newer:
-        newer.setattr(schema, "STEPS", (*schema.STEPS, second))
-        newer.setattr(store, "STEPS", schema.STEPS)
+        newer.setattr(schema, "STEPS", (*schema.STEPS, third))
         for _ in range(2):
             journal = open_journal(state, ALICE)
             assert len(journal.intents("INBOX")) == 1
             journal.close()
-    assert applied == [2]
+    assert applied == [3]
     before = database(state).read_bytes()
     for ask in (open_journal, history.read_history):
-        with pytest.raises(JournalTooNew, match="schema 2; this one knows schema 1") as caught:
+        with pytest.raises(JournalTooNew, match="schema 3; this one knows schema 2") as caught:
             ask(state, ALICE)
         assert caught.value.exit_code is ExitCode.CONFIG
     assert database(state).read_bytes() == before
 
 
-def test_the_tables_of_schema_1_are_pinned(journal: SqlJournal) -> None:
+def made(state: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The statements of a journal of this many steps."""
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:steps])
+        older.setattr(store, "SqlJournal", Untouched)
+        open_journal(state, ALICE)
+    with sqlite3.connect(database(state)) as bare:
+        rows = bare.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name")
+        statements = [" ".join(sql.split()) + ";" for (sql,) in rows]
+    bare.close()
+    return "\n".join(statements) + "\n"
+
+
+class Untouched:
+    """A journal that is made, and not used: this program would ask it for what later steps make."""
+
+    def __init__(self, connection: Connection, path: Path, lock: place.Lock, *_: object) -> None:
+        connection.close()
+        lock.release()
+
+    def begin_run(self, options_digest: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("steps", range(1, len(schema.STEPS) + 1))
+def test_the_tables_of_each_schema_are_pinned(
+    steps: int, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever changes a table adds a step and pins what that makes, in a file of its own."""
-    with journal._reading() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name"
-        )
-        made = "\n".join(" ".join(sql.split()) + ";" for (sql,) in rows) + "\n"
-    assert len(schema.STEPS) == 1
-    assert made == Path(__file__).with_name("journal_schema_1.sql").read_text()
+    pinned = Path(__file__).with_name(f"journal_schema_{steps}.sql")
+    assert made(state, steps, monkeypatch) == pinned.read_text()
+
+
+def test_a_journal_of_the_first_schema_is_read_as_it_is_and_brought_up_to_date_by_the_next_run(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(state, 1, monkeypatch)
+    with sqlite3.connect(database(state)) as bare:
+        bare.executescript(Path(__file__).with_name("journal_of_schema_1.sql").read_text())
+    bare.close()
+    before = database(state).read_bytes()
+    old = history.read_history(state, ALICE)
+    assert old is not None
+    known = [one.key.name for one in old.claims("Sent")]
+    assert (known, old.owned("INBOX", 7), old.status().undoing) == (["c", "d"], {10}, 0)
+    old.close()
+    assert database(state).read_bytes() == before
+    journal = open_journal(state, ALICE)
+    assert [one.key.name for one in journal.claims("Sent")] == known
+    assert (journal.unsure_from("INBOX"), journal.unsure_from("Sent")) == (10, 20)
+    assert (journal.unsure_from("Never used"), journal.missing) == (1, 0)
+    journal.close()
+    new = history.read_history(state, ALICE)
+    assert new is not None
+    assert [one.key.name for one in new.claims("Sent")] == known
+    new.close()
 
 
 def test_postgresql_understands_the_same_tables_and_questions() -> None:

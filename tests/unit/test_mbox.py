@@ -233,6 +233,19 @@ def test_peeking_reads_heads_with_flags_dates_and_sizes(make: Make) -> None:
         assert (peeked.envelope_date, peeked.discarded) == (whole.envelope_date, whole.discarded)
 
 
+def test_a_message_larger_than_wanted_is_said_and_the_rest_goes_on(make: Make) -> None:
+    head = b"From a@example.com Mon May  4 10:00:00 2020\nSubject: x\n\n"
+    source = make(
+        head + b"small\n\n" + head + b"x" * 100 + b"\n\n" + head + b"small too\n", max_message_size=60
+    )
+    listing = source.list()
+    for items in (list(source.read(listing.refs)), list(source.peek(listing.refs))):
+        assert [type(item) for item in items] == [Message, Unread, Message]
+        assert isinstance(items[1], Unread)
+        assert items[1].account is Account.UNREADABLE
+        assert "--max-message-size allows 60" in items[1].reason
+
+
 def test_the_file_is_only_read(make: Make, path: Path) -> None:
     source = make(FROM + ONE)
     path.chmod(0o400)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pop2imap.config import Mark, Options
 from pop2imap.credentials import Secret
 from pop2imap.errors import (
     Again,
@@ -28,6 +27,7 @@ from pop2imap.job import Job
 from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
 from pop2imap.model import Account, Mailbox, Outcome, Refused, Remark, Upload
+from pop2imap.options import Mark, Options
 from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
 from pop2imap.report import Count, Report
@@ -35,6 +35,7 @@ from pop2imap.rules import toml
 from pop2imap.sources import Source
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.sources.pop3 import Pop3Source
+from pop2imap.target import Target
 from tests.fakes.memory_target import Fate, MemoryServer, MemoryTarget, like_courier, like_dovecot
 from tests.fakes.pop3_server import Maildrop, Pop3Server
 
@@ -82,11 +83,16 @@ class Bench:
         return Pop3Source(self.pop3.address(), "alice", Secret("secret"))
 
     def run(
-        self, *sources: Source, dry_run: bool = False, stop: Stop | None = None, **options: object
+        self,
+        *sources: Source,
+        dry_run: bool = False,
+        stop: Stop | None = None,
+        target: Target | None = None,
+        **options: object,
     ) -> Report:
         job = Job(
             sources,
-            MemoryTarget(self.server),
+            target or MemoryTarget(self.server),
             toml.parse(f"version = 1\n{self.rules}", "rules.toml"),
             replace(self.options, **options),  # type: ignore[arg-type]
             dry_run,
@@ -377,6 +383,15 @@ class Stalls:
         if self.times == 1:
             self.go_on.wait(20)
         yield b"\r\nbody\r\n.\r\n"
+
+
+def test_messages_that_break_every_session_cost_themselves_alone(bench: Bench) -> None:
+    """QUIRK(Dovecot, Courier): of a message that is a dot, the dot is not stuffed, so it looks like the end."""
+    mail_of_dots = [mail(1), b".\r\n", b".\r\n", mail(2), b".\r\n", mail(3)]
+    bench.maildrop.answers = {f"RETR {number}": b"+OK\r\n.\r\n.\r\n" for number in (2, 3, 5)}
+    report = bench.run(bench.drop(*mail_of_dots))
+    assert (counts(report), report.exit_code) == ({"stored": 3, "unreadable": 3}, ExitCode.INCOMPLETE)
+    assert bench.held() == Counter([mail(1), mail(2), mail(3)])
 
 
 def test_a_maildrop_that_stalls_while_the_target_breaks_is_left_and_not_blamed(bench: Bench) -> None:

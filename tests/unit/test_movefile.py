@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pop2imap import movefile
-from pop2imap.config import CommandLine, Config, Mark, MoveFile, Options, SourceConfig, TargetConfig, assemble
+from pop2imap.config import CommandLine, Config, MoveFile, SourceConfig, TargetConfig, assemble
 from pop2imap.credentials import Place, SecretRef
 from pop2imap.endpoints import parse
 from pop2imap.errors import ConfigError
 from pop2imap.movefile_writer import dump, toml_value
+from pop2imap.options import Mark, Options
 from pop2imap.rules.locator import locate
 
 WHOLE = """
@@ -28,6 +30,7 @@ password-command = "pass show 'mail/pop x'"
 login-as = "bob"
 ca = "ca.pem"
 lenient-end = true
+max-message-size = "50M"
 
 [[source]]
 endpoint = "mbox:old/sent"
@@ -80,6 +83,7 @@ def test_everything_that_can_be_said_in_a_file(tmp_path: Path) -> None:
             login_as="bob",
             ca_file=tmp_path / "ca.pem",
             lenient_end=True,
+            max_message_size=50 << 20,
         ),
         SourceConfig(parse(f"mbox:{tmp_path}/old/sent"), quoting="mboxo", keep_mbox_headers=True),
     )
@@ -228,12 +232,7 @@ def test_what_was_written_reads_as_the_same_move(tmp_path: Path) -> None:
     again = assemble(CommandLine(), load(tmp_path, dump(config)), {})
     source = again.sources[0]
     assert source.secret is None, "a command could hold a secret in its arguments"
-    assert (source.endpoint, source.login_as, source.ca_file, source.lenient_end) == (
-        config.sources[0].endpoint,
-        "bob",
-        tmp_path / "ca.pem",
-        True,
-    )
+    assert replace(source, secret=config.sources[0].secret) == config.sources[0]
     assert again.sources[1] == config.sources[1]
     assert again.target == config.target
     assert again.allow_cleartext
@@ -275,3 +274,19 @@ def test_what_is_written_down_does_nothing_to_a_terminal() -> None:
     assert written.isprintable()
     assert "ü" in written
     assert tomllib.loads(f"key = {written}")["key"] == text
+
+
+@pytest.mark.parametrize("text", ["version = " + "9" * 5000, "a = " + "[" * 10_000])
+def test_a_file_that_the_toml_reader_itself_chokes_on_is_a_fault_of_the_file(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"move\.toml"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize("size", ['"4G"', '"0"', "0", "-1", "true", "1.5", '"50 octets"', "9" * 30])
+def test_a_size_that_no_message_has_is_a_fault(tmp_path: Path, size: str) -> None:
+    source = f'version = 1\n[[source]]\nendpoint = "pop3s://a@pop.example.com"\nmax-message-size = {size}\n'
+    (fault,) = faults(tmp_path, source)
+    assert "max-message-size" in fault
+    assert "size" in fault.rpartition(":")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -67,6 +67,7 @@ class Places:
         self.broken: Pop2imapError | None = None
         self.unread: list[int] = []
         self.settled: list[Outcome] = []
+        self.again: list[Batch] = []  # what takes the place of the first batch that is settled
         self.most_waiting = 0
         self.threads: set[str] = set()
 
@@ -89,10 +90,12 @@ class Places:
                 [Upload(item.message.octets, (), WHEN) for item in items],
             )
 
-    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterable[Batch]:
         self.settled += outcomes
         for upload in batch.uploads:
             self._budgets.release(upload.octets.size)
+        again, self.again = self.again, []
+        return again
 
     def tick(self) -> None: ...
 
@@ -119,6 +122,13 @@ def test_everything_read_is_sent_in_order_by_three_threads() -> None:
     assert line.wire.threads == {"uploader"}
 
 
+def test_what_takes_the_place_of_a_refused_batch_is_sent_though_all_is_read() -> None:
+    line = Line((decided(n) for n in range(1, 4)), Wire())
+    line.places.again = [Batch(MAILBOX, [4], [Upload(from_bytes(b"y" * 99), (), WHEN)])]
+    assert line.pipeline.run() is True
+    assert line.wire.sent == [10, 10, 10, 99]
+
+
 def test_an_empty_source_ends_at_once() -> None:
     assert Line(iter(()), Wire()).pipeline.run() is True
 
@@ -138,9 +148,10 @@ def test_a_broken_placing_ends_the_reading() -> None:
     line = Line((decided(n) for n in range(1, 10_000)), Wire(Unknown("cut")))
     settle = line.places.settle
 
-    def settle_and_break(batch: Batch, outcomes: Sequence[Outcome]) -> None:
+    def settle_and_break(batch: Batch, outcomes: Sequence[Outcome]) -> Iterable[Batch]:
         settle(batch, outcomes)
         line.places.broken = ServerBusy("full")
+        return ()
 
     line.places.settle = settle_and_break  # type: ignore[method-assign]
     with pytest.raises(ServerBusy, match="full"):

@@ -399,3 +399,45 @@ class TestClosing:
                 source.open()
             assert seen == [MAIL[:2], MAIL[:2], MAIL[2:4], MAIL[4:]]
             assert len(source.list().refs) == 0
+
+
+class TestDeleting:
+    def test_marks_in_order_and_says_which_the_server_refuses(self) -> None:
+        maildrop = Maildrop(list(MAIL), answers={"DELE 2": b"-ERR [SYS/PERM] never\r\n"})
+        with opened(maildrop) as (source, server):
+            refs = source.list().refs
+            refusals = [(ref.position, words) for ref, words in source.delete([refs[0], refs[1], refs[4]])]
+            assert refusals == [(1, ""), (2, 'the server said "[SYS/PERM] never"'), (5, "")]
+            assert source.commit() == ""
+        assert server.sessions[0].quit
+        assert server.visible() == [1, 2, 3]
+
+    def test_needs_a_listing_of_this_session(self) -> None:
+        with opened(Maildrop(list(MAIL))) as (source, _):
+            with pytest.raises(InternalError):
+                next(source.delete([Ref(1, None, 1)]))
+            source.list()
+            with pytest.raises(InternalError):
+                next(source.delete([Ref(9, None, 1)]))
+
+    def test_happens_with_commit_alone(self) -> None:
+        with opened(Maildrop(list(MAIL))) as (source, server):
+            refs = source.list().refs
+            assert [words for _, words in source.delete(refs)] == [""] * len(MAIL)
+            source.close(settled=True)
+            assert not server.wait()[0].quit
+            assert len(server.visible()) == len(MAIL)
+
+    def test_tells_of_a_quit_that_was_not_answered_well(self) -> None:
+        with opened(Maildrop(list(MAIL), answers={"QUIT": b"-ERR not all of them\r\n"})) as (source, _):
+            list(source.delete(source.list().refs[:1]))
+            assert source.commit() == 'the server said "not all of them"'
+        with opened(Maildrop(list(MAIL), cut_at_quit="after")) as (source, _):
+            list(source.delete(source.list().refs[:1]))
+            assert source.commit()
+
+    def test_knows_the_pause_that_the_server_wants(self) -> None:
+        with opened(Maildrop(capabilities=("USER", "LOGIN-DELAY 10"))) as (source, _):
+            assert source.login_delay == 10.0
+        with opened(Maildrop()) as (source, _):
+            assert source.login_delay == 0.0

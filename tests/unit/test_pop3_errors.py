@@ -13,7 +13,13 @@ from pop2imap.errors import (
     SourceDataError,
 )
 from pop2imap.model import Account
-from pop2imap.sources.pop3_errors import command_refused, greeting_refused, login_refused, message_refused
+from pop2imap.sources.pop3_errors import (
+    asked_for_a_pause,
+    command_refused,
+    greeting_refused,
+    login_refused,
+    message_refused,
+)
 from pop2imap.sources.pop3_wire import Status
 
 WHERE = "pop.example:995"
@@ -48,6 +54,31 @@ def test_a_login_too_soon_says_when() -> None:
     assert error.retry_after == 300.0
     assert "300 seconds" in error.todo
     assert login_refused(err("LOGIN-DELAY"), WHERE, None).retry_after is None
+    words = err("LOGIN-DELAY", "Logins must be at least 5 minutes apart")
+    assert login_refused(words, WHERE, None).retry_after == 300.0
+    assert login_refused(words, WHERE, 600.0).retry_after == 600.0
+
+
+@pytest.mark.parametrize("code", ["IN-USE", "SYS/TEMP"])
+def test_a_time_in_words_counts_beside_a_code(code: str) -> None:
+    words = err(code, "busy, try again in 20 seconds")
+    assert login_refused(words, WHERE, None).retry_after == 20.0
+    assert greeting_refused(words, WHERE).retry_after == 20.0
+    assert command_refused(words, "UIDL", WHERE).retry_after == 20.0
+    busy = asked_for_a_pause(words, WHERE)
+    assert busy is not None
+    assert busy.retry_after == 20.0
+
+
+@pytest.mark.parametrize("code", ["", "AUTH", "SYS/PERM"])
+def test_a_time_in_words_alone_makes_no_login_worth_another_try(code: str) -> None:
+    words = err(code, "wrong password, try again in 20 seconds")
+    assert login_refused(words, WHERE, None).retry_after is None
+    assert asked_for_a_pause(words, WHERE) is None
+
+
+def test_what_is_refused_without_a_time_is_about_the_message() -> None:
+    assert asked_for_a_pause(err("SYS/TEMP"), WHERE) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 
@@ -280,6 +281,28 @@ def test_a_message_without_end_and_name_ends_it(serve: Serve, monkeypatch: pytes
         list(source.read(source.list().refs))
 
 
+@pytest.mark.parametrize("capabilities", [CAPABILITIES, ONE_AT_A_TIME])
+@pytest.mark.parametrize("uidl", [None, b"-ERR\r\n"])
+def test_a_message_larger_than_wanted_is_read_to_its_end_and_costs_no_session(
+    serve: Serve, capabilities: tuple[str, ...], uidl: bytes | None, tmp_path: Path
+) -> None:
+    maildrop = Maildrop([*mail(1), *mail(5, 3 << 20), *mail(1)], capabilities=capabilities)
+    if uidl:
+        maildrop.answers["UIDL"] = uidl
+    server, _ = serve(maildrop)
+    source = Pop3Source(
+        server.address(), USER, Secret(PASSWORD), spool=tmp_path, max_message_size=(2 << 20) - 1
+    )
+    source.open()
+    items = list(source.read(source.list().refs))
+    source.close(settled=False)
+    assert [type(item) for item in items] == [Message, *[Unread] * 5, Message]
+    assert isinstance(items[1], Unread)
+    assert items[1].account is Account.UNREADABLE
+    assert items[1].reason == "3,145,728 octets; --max-message-size allows 2,097,151"
+    assert len(server.wait()) == 1
+
+
 def test_a_large_message_takes_no_memory(serve: Serve) -> None:
     piece, pieces = b"a line of no interest\r\n" * 4096, 500
     reply = chain([b"+OK\r\nSubject: large\r\n\r\n"], repeat(piece, pieces), [b".\r\n"])
@@ -295,3 +318,22 @@ def test_a_large_message_takes_no_memory(serve: Serve) -> None:
     assert isinstance(item, Message)
     assert item.size == 18 + len(piece) * pieces > 40_000_000
     assert peak < 6_000_000
+
+
+@pytest.mark.parametrize("start", [b"+OK 5 octets\r\n", b"+OK\r\n"])
+def test_a_message_that_begins_like_an_answer_is_taken_if_it_is_as_long_as_listed(
+    serve: Serve, start: bytes
+) -> None:
+    message = start + mail(1)[0]
+    _, source = serve(Maildrop([message]))
+    (got,), sessions = read_on(source, 1)
+    assert sessions == 1
+    assert isinstance(got, Message)
+    assert b"".join(got.octets.chunks()) == message
+    _, source = serve(Maildrop([message], sizes=[len(message) - len(start)]))
+    (got,), sessions = read_on(source, 9)
+    assert isinstance(got, Unread), "a status line came twice, each time"
+    assert sessions > 1
+    _, source = serve(Maildrop([message], sizes=[10]))
+    (got,), sessions = read_on(source, 1)
+    assert isinstance(got, Message), "sizes are estimates there"

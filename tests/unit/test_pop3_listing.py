@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pop2imap.model import Key, Ref, Remark
-from pop2imap.sources.pop3_listing import Names, Scan, Table, drop_count, merge, number
-from pop2imap.sources.pop3_wire import Status
+from pop2imap.sources.pop3_listing import MOST, Names, Scan, Table, drop_count, merge, number
+from pop2imap.sources.pop3_wire import LIST_LIMIT, Status
 
 SOURCE = "pop3:alice@pop.example:995"
 
@@ -39,7 +39,9 @@ def key(name: str, nth: int = 0) -> Key:
     [
         (b"0", 0),
         (b"007", 7),
-        (b"9" * 19, 10**19 - 1),
+        (b"1099511627776", MOST),
+        (b"1099511627777", None),
+        (b"9" * 19, None),
         (b"12.", 12),
         (b"12.000", 12),
         (b"12.5", None),
@@ -54,6 +56,10 @@ def key(name: str, nth: int = 0) -> Key:
 )
 def test_numbers_are_digits_and_perhaps_an_empty_fraction(octets: bytes, value: int | None) -> None:
     assert number(octets) == value
+
+
+def test_all_the_sizes_that_a_list_may_hold_add_up_to_what_a_journal_can_keep() -> None:
+    assert MOST * LIST_LIMIT < 1 << 63
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ class TestStatus:
         assert isinstance(status, Status)
         assert status.words.isprintable()
         assert status.code == "A\\x07B"
-        assert "\\u202e" in status.text
+        assert "\\u202e" in status.words
 
     def test_of_a_negative_multi_line_reply_ends_it(self) -> None:
         replies = b"-ERR no\r\n-ERR no\r\n+OK\r\n"
@@ -310,6 +310,7 @@ class TestCommands:
     def test_are_what_the_standards_say(self) -> None:
         assert pop3_wire.retr(7).octets == b"RETR 7\r\n"
         assert pop3_wire.top(7).octets == b"TOP 7 0\r\n"
+        assert pop3_wire.dele(7).octets == b"DELE 7\r\n"
         assert pop3_wire.user("alice@example.com").octets == b"USER alice@example.com\r\n"
         assert pop3_wire.password("two words é").octets == "PASS two words é\r\n".encode()
 

@@ -16,11 +16,12 @@ import pytest
 
 from pop2imap.cli import main as cli
 from pop2imap.cli import recall
-from pop2imap.config import MOVE_KEYS, CommandLine, Config, Options, Said, SourceConfig, TargetConfig
+from pop2imap.config import MOVE_KEYS, CommandLine, Config, Said, SourceConfig, TargetConfig
 from pop2imap.credentials import SecretRef
 from pop2imap.endpoints import parse
 from pop2imap.errors import ConfigError, UsageError
 from pop2imap.movefile import load
+from pop2imap.options import Options
 from pop2imap.rules import toml as rules
 
 SOURCE = "pop3s://alice@pop.example.com"

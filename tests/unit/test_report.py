@@ -200,7 +200,17 @@ def test_a_csv_cell_is_never_a_formula(tmp_path: Path) -> None:
     made.problem(Account.REFUSED, "s", 1, Key("s", "+key"), "-1+1", subject="=HYPERLINK(1)", date=NOW, size=1)
     made.build(NOW).write(tmp_path / "r.csv")
     rows = list(csv.reader(io.StringIO((tmp_path / "r.csv").read_text())))
-    assert rows[-1] == ["refused", "'=HYPERLINK(1)", "1", "", "2026-01-02T03:04:05Z", "1", "'+key", "'-1+1"]
+    assert rows[-1] == [
+        "refused",
+        "'=HYPERLINK(1)",
+        "1",
+        "",
+        "2026-01-02T03:04:05Z",
+        "1",
+        "'+key",
+        "'-1+1",
+        "",
+    ]
 
 
 def test_the_suffix_picks_the_form(tmp_path: Path) -> None:

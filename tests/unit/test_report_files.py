@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pop2imap.errors import LocalIOError
 from pop2imap.model import Account
 from pop2imap.report import Count, Problem, Report
 
@@ -51,3 +52,48 @@ def test_a_csv_cell_neither_calculates_nor_commands(tmp_path: Path, subject: str
         cell = list(csv.reader(file))[-1][1]
     assert cell[0] not in "=+-@\t\r"
     assert cell.isprintable()
+
+
+def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``path`` belongs to neither us nor root from now on: we seem to be somebody else."""
+    if os.geteuid() == 0:
+        os.lchown(path, 65534, 65534)
+    monkeypatch.setattr(os, "geteuid", lambda: 65533)
+
+
+def test_a_link_of_ones_own_is_followed_and_one_of_somebody_else_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real.txt").write_text("kept")
+    link = tmp_path / "report.txt"
+    link.symlink_to("real.txt")
+    report("the subject").write(link)
+    written = (tmp_path / "real.txt").read_text()
+    assert "the subject" in written
+    given_away(link, monkeypatch)
+    with pytest.raises(LocalIOError):
+        report("another").write(link)
+    assert (tmp_path / "real.txt").read_text() == written
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has links of root's")
+def test_a_link_of_root_is_followed_as_dev_stderr_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real.txt").touch()
+    (tmp_path / "report.txt").symlink_to("real.txt")
+    monkeypatch.setattr(os, "geteuid", lambda: 65533)
+    report("the subject").write(tmp_path / "report.txt")
+    assert "the subject" in (tmp_path / "real.txt").read_text()
+
+
+def test_what_somebody_else_put_there_gets_no_report_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "report.txt"
+    theirs.write_text("theirs")
+    theirs.chmod(0o666)
+    given_away(theirs, monkeypatch)
+    with pytest.raises(LocalIOError, match="somebody else"):
+        report().write(theirs)
+    assert theirs.read_text() == "theirs"

@@ -255,3 +255,46 @@ def test_past_the_limit_new_folders_become_the_fixed_part_of_their_name() -> Non
     assert decide(ruled, first).folders == ("Lists/a.example.org",)
     assert decide(ruled, "From: z@example.com\n").folders == ("Rest",)
     assert decide(ruled, "List-Id: <c.example.org>\n") == over
+
+
+def test_folders_that_earlier_runs_made_count_and_may_be_used_again() -> None:
+    ruled = rules(
+        '[[rule]]\nname = "Lists"\nwhen = { list-id = "*" }\nthen = { folder = "Lists/{list-id}" }\n'
+        '[[rule]]\nname = "Friends"\nwhen = { from = "*@friends.example" }\nthen = { folder = "Lists/Friends" }\n',
+        top="max-folders = 2",
+    )
+    ruled.remember(["INBOX", "Lists", "Lists/Friends", "Other/x.example.org", "Lists/a.example.org"])
+    assert decide(ruled, "List-Id: <b.example.org>\n").folders == ("Lists/b.example.org",)
+    assert decide(ruled, "List-Id: <c.example.org>\n").folders == ("Lists",)
+    assert decide(ruled, "List-Id: <a.example.org>\n").folders == ("Lists/a.example.org",)
+
+
+@pytest.mark.parametrize(
+    ("template", "made", "not_made"),
+    [
+        ("{list-id}", ["a", "ä b"], ["a/b", ""]),
+        ("L/{list-id}", ["L/a.b"], ["L", "L/", "L/a/b", "l/a"]),
+        ("{date:%Y/%m}", ["2020/05"], ["2020", "2020/05/01"]),
+        ("x.{from-domain}-{list-id}", ["x.a-b"], ["xxa-b", "x.a"]),
+        ("Fixed", [], ["Fixed"]),
+    ],
+)
+def test_a_template_knows_what_it_may_have_made(template: str, made: list[str], not_made: list[str]) -> None:
+    shape = Template(template)
+    assert all(shape.may_have_made(folder) for folder in made)
+    assert not any(shape.may_have_made(folder) for folder in not_made)
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"),
+    [
+        ("INBOX.Sent.a.b", "INBOX_Sent.a.b"),
+        ("inbox\\evil", "inboxevil"),
+        ("Inbox!x", "Inbox_x"),
+        ("inbox", "INBOX"),
+        ("inbox-zero.example.org", "inbox-zero.example.org"),
+        ("inboxes.example.org", "inboxes.example.org"),
+    ],
+)
+def test_a_value_that_begins_a_name_is_never_a_path_of_the_server(value: str, folder: str) -> None:
+    assert Template("{list-id}").fill(lambda _: value) == (folder, "")

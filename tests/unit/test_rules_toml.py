@@ -503,3 +503,9 @@ def test_any_toml_at_all_gives_rules_or_faults_with_lines(
     else:
         assert decide(ruled, "From: a@example.com\n").why
         assert len(ruled.describe()) >= len(tables)
+
+
+@pytest.mark.parametrize("text", ["version = " + "9" * 5000, "a = " + "[" * 10_000])
+def test_a_file_that_the_toml_reader_itself_chokes_on_is_a_fault_of_the_file(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"rules\.toml:1: "):
+        toml.parse(text, "rules.toml")
