@@ -83,6 +83,8 @@ class Said:
     repair: tuple[str, ...] | None = None
     retry_refused: bool | None = None
     on_held: OnHeld | None = None
+    connections: int | None = None
+    unordered: bool | None = None
     fence: float | None = None
     allow_cleartext: bool | None = None
     reports: tuple[Path, ...] | None = None

@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 
 from tenacity import RetryCallState, Retrying
 
+from pop2imap.budgets import Budgets
 from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.job import Job
@@ -29,7 +30,7 @@ from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.listed import Listed, Renamed, Wanted, list_source
 from pop2imap.model import SETTLED, Account, Key, Octets, Ref
-from pop2imap.pipeline import Budgets, Pipeline, Stop, pause
+from pop2imap.pipeline import Pipeline, Stop, pause
 from pop2imap.placing import Placer
 from pop2imap.plan import plan
 from pop2imap.progress import Progress
@@ -47,6 +48,9 @@ TRIES = 5
 LONGEST_HINT = 300.0
 """Seconds, as many as QUIRK(Exchange) asks for. A server that wants a longer pause ends the run, which says when to
 come back."""
+
+SESSIONS_OF_SLOW = 3
+"""Upload sessions where each message waits for the server (QUIRK(Courier))."""
 
 GHOST = 15.0
 """Seconds that a server may hold a maildrop locked for a session of ours that was lost."""
@@ -122,6 +126,7 @@ class _Run:
         self.quiet_since = journal.last_alive or started
         self.connected = False
         self.harm: Callable[[Octets], str] = lambda octets: ""
+        self.connections = 1
         self.pipeline: Pipeline | None = None
         self.quarantine = Quarantine(job.options.quarantine) if job.options.quarantine else None
         self.cut_short = False  # by the limit: then no later source comes before the rest of this one
@@ -169,7 +174,9 @@ class _Run:
         target = self.job.target
         refuse_half_undone(self.journal)
         target.close()
-        self.harm = Linter(target.open()).harm
+        facts = target.open()
+        self.harm = Linter(facts).harm
+        self.connections = self.job.options.connections or (SESSIONS_OF_SLOW if facts.one_at_a_time else 1)
         self.connected = True
         if self.journal.missing:
             self._know_that_something_is_missing()
@@ -292,7 +299,15 @@ class _Run:
             most=most,
         )
         items = listed.decider.decide(source.read(todo))
-        self.pipeline = Pipeline(items, placer, self.job.target, budgets, self.stop)
+        self.pipeline = Pipeline(
+            items,
+            placer,
+            self.job.target,
+            budgets,
+            self.stop,
+            connections=self.connections,
+            ordered=not self.job.options.unordered,
+        )
         ended = self.pipeline.run()
         self.cut_short = self.cut_short or placer.cut_short
         return ended

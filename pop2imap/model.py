@@ -24,7 +24,7 @@ account
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -205,6 +205,20 @@ class Upload:
     octets: Octets
     flags: tuple[str, ...]
     date: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Uploads to one mailbox whose intents are durable. ``ids`` are the journal's, one for each upload, in order."""
+
+    mailbox: Mailbox
+    ids: Sequence[int]
+    uploads: Sequence[Upload]
+
+    @property
+    def octets(self) -> int:
+        """Of all its messages."""
+        return sum(upload.octets.size for upload in self.uploads)
 
 
 @dataclass(frozen=True, slots=True)

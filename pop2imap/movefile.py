@@ -164,6 +164,8 @@ class _Options(_Table):
     quarantine: _Path | None = None
     repair: list[_Repair] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
+    connections: Annotated[int, Field(ge=1, le=16)] | None = None
+    unordered: bool | None = None
     since: _Day | None = None
     before: _Day | None = None
     state_dir: _Path | None = None

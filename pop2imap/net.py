@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import select
 import socket
 import ssl
 import time
@@ -26,6 +27,9 @@ from pop2imap.errors import ConfigError, ConnectionLost, HostUnavailable, TlsRef
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 SEND_CHUNK = 1 << 16
+
+SHORT = 4096
+"""Octets of a receive below which the sender may wait for our acknowledgement. A stream of mail needs none."""
 
 SLOWEST = 1024
 """Octets per second below which a server is not sending but holding on."""
@@ -157,6 +161,55 @@ class Pace:
         self._seconds, self._octets = 0.0, 0
 
 
+class Bell:
+    """Wakes a thread that waits for a server, since something else has come. Rung by any thread, heard by one."""
+
+    def __init__(self) -> None:
+        self._ear, self._hammer = socket.socketpair()
+        for end in (self._ear, self._hammer):
+            end.setblocking(False)
+
+    def ring(self) -> None:
+        """Wake it, or let its next waiting end at once."""
+        with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+            self._hammer.send(b"!")
+
+    def heard(self) -> bool:
+        """Whether it was rung since the last time."""
+        try:
+            return bool(self._ear.recv(1 << 12))
+        except BlockingIOError:
+            return False
+
+    def fileno(self) -> int:
+        """For ``poll``."""
+        return self._ear.fileno()
+
+    def close(self) -> None:
+        """It will not be used any more."""
+        self._ear.close()
+        self._hammer.close()
+
+
+def first_of(line: socket.socket, bell: Bell) -> bool:
+    """Wait until there is something to receive, which gives True, or the bell was rung. Raises TimeoutError after the
+    time-out of the socket."""
+    if line.fileno() < 0:
+        raise EOFError("it was closed")
+    if isinstance(line, ssl.SSLSocket) and line.pending():
+        return True
+    waiting = select.poll()
+    waiting.register(line, select.POLLIN)
+    waiting.register(bell, select.POLLIN)
+    timeout = line.gettimeout()
+    ready = {descriptor for descriptor, _ in waiting.poll(None if timeout is None else timeout * 1000)}
+    if not ready:
+        raise TimeoutError
+    if bell.fileno() in ready:
+        bell.heard()
+    return line.fileno() in ready
+
+
 class Connection:
     """One byte stream to a server, before and after its upgrade to TLS. Not thread-safe."""
 
@@ -201,13 +254,14 @@ class Connection:
 
     def send(self, octets: bytes) -> None:
         """Send all of ``octets``. Raises ConnectionLost."""
+        view = memoryview(octets)
         with network_errors(self.server, "sending"):
             for at in range(0, len(octets), SEND_CHUNK):
-                self._socket.sendall(octets[at : at + SEND_CHUNK])
+                self._socket.sendall(view[at : at + SEND_CHUNK])
 
-    def receive(self, most: int = 1 << 18, *, begun: bool = False) -> bytes:
+    def receive(self, most: int = 1 << 18, *, begun: bool = False, unless: Bell | None = None) -> bytes:
         """At least one octet, at most ``most``. ``begun``: it is the rest of something of which a part is here,
-        so that it has to come at a :class:`Pace`.
+        so that it has to come at a :class:`Pace`. ``unless``: a bell that ends the waiting, with no octet.
 
         Raises ConnectionLost, also when the server has closed.
         """
@@ -216,8 +270,11 @@ class Connection:
         since = time.monotonic()
         try:
             with network_errors(self.server, "reading"):
+                if unless is not None and not first_of(self._socket, unless):
+                    return b""
                 octets = self._socket.recv(most)
-                self._acknowledge()
+                if len(octets) < SHORT:
+                    self._acknowledge()
                 if not octets:
                     raise EOFError("the server closed it")
         except ConnectionLost as error:
@@ -250,7 +307,8 @@ class Connection:
             self._socket.settimeout(0)
             try:
                 octets = self._socket.recv(most)
-                self._acknowledge()
+                if len(octets) < SHORT:
+                    self._acknowledge()
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return b""  # with TLS, also when what has arrived is no octet of ours (a session ticket)
             finally:

@@ -78,7 +78,8 @@ class Options:
     ``into`` None: the rules' own default folder, else INBOX. ``rules`` names a rules file, or a ``move.toml``
     that holds rules; None: no rules but the default folder. ``quarantine`` is a directory for refused messages,
     ``repair`` holds names of :mod:`pop2imap.repair`, in its order; ``retry_refused`` takes up refused messages, and
-    those alone.
+    those alone. ``connections``: how many sessions upload at once; None: as many as the target needs. ``unordered``:
+    several of them may upload to one folder.
     """
 
     into: str | None = None
@@ -97,6 +98,8 @@ class Options:
     repair: tuple[str, ...] = ()
     retry_refused: bool = False
     on_held: OnHeld = "keep"
+    connections: int | None = None
+    unordered: bool = False
     fence: float = 30.0
 
 
@@ -106,8 +109,9 @@ def checked(options: Options) -> Options:
         raise UsageError(
             f"no day is both since {options.since} and before {options.before}", where="--since, --before"
         )
-    if options.limit is not None and options.limit < 1:
-        raise UsageError("must be at least 1", where="--limit")
+    for name, least in (("limit", options.limit), ("connections", options.connections)):
+        if least is not None and least < 1:
+            raise UsageError("must be at least 1", where=f"--{name}")
     if options.into is not None and (not options.into.strip() or not options.into.isprintable()):
         raise UsageError(f"'{printable(options.into, 60)}' is no name for a folder", where="--into")
     if options.repair and options.quarantine is None:

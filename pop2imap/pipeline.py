@@ -2,14 +2,18 @@
 
 ::
 
-    reader thread               account thread (the caller)          uploader thread
+    reader thread               account thread (the caller)          a thread for each upload session
     source.read, decide   ──►   place: journal, batches        ──►   target.append
-                          inbox                                jobs
+                          inbox                                lane
                                 ◄──────────── inbox ◄──────────────  outcomes
 
 The account thread alone writes the journal. Everything it waits for comes through one inbox. What has been
 read and is not settled is bounded in octets by two budgets, one for memory and one for spool files; when the
-reader has to wait for room it says so, and whatever lies in half-filled batches is sent.
+reader has to wait for room it says so, and whatever lies in half-filled batches is sent. So it is when nothing is on
+the wire and the source is slow.
+
+Each upload session has a *lane* of batches that wait for it. A mailbox keeps to one lane, so that the order of its
+messages is that of the source; unless order does not matter, when a batch goes to the lane that has the least to do.
 
 A stop (a signal, a lost connection, a full target) ends the reading at once and lets what is on the wire
 come to its end; what was read and not sent is forgotten, which is safe: the journal knows nothing of it.
@@ -20,19 +24,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from pop2imap.budgets import Budgets
 from pop2imap.decide import Decided
 from pop2imap.errors import ExitCode, NotFinished, Pop2imapError
-from pop2imap.model import Mailbox, Outcome, Unknown, Unread, Upload
-from pop2imap.octets import SPOOL_AT
+from pop2imap.model import Batch, Outcome, Unknown, Unread
+from pop2imap.net import Bell
 from pop2imap.target import Target
-
-MEMORY_BUDGET = 24 << 20
-SPOOL_BUDGET = 512 << 20
-OVERHEAD = 2048
-"""Octets that a message costs beside its own."""
 
 READER_ENDS = 30.0
 """Seconds that a reader whose source was closed is waited for."""
@@ -42,6 +42,9 @@ NAP = 0.2
 
 TICK = 1.0
 """Seconds after which a waiting account thread shows that it is alive."""
+
+STARVED = 0.02
+"""Seconds without a message, and with nothing on the wire, after which half-filled batches are sent."""
 
 
 class Stop(threading.Event):
@@ -62,57 +65,6 @@ def pause(seconds: float, stop: threading.Event, sleep: Callable[[float], None])
             raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
 
 
-class Budget:
-    """Octets that may be on the way at once. A message larger than all of it may travel alone."""
-
-    def __init__(self, octets: int) -> None:
-        self._limit = octets
-        self._used = 0
-        self._changed = threading.Condition()
-
-    def acquire(self, octets: int, *, on_wait: Callable[[], None], given_up: Callable[[], bool]) -> None:
-        """Wait for room. ``on_wait`` is called once before waiting; ``given_up`` ends the wait."""
-        with self._changed:
-            if self._used and self._used + octets > self._limit:
-                on_wait()
-            while self._used and self._used + octets > self._limit and not given_up():
-                self._changed.wait(TICK)
-            self._used += octets
-
-    def release(self, octets: int) -> None:
-        """Give back what was acquired."""
-        with self._changed:
-            self._used -= octets
-            self._changed.notify_all()
-
-
-class Budgets:
-    """Room for messages: in memory up to ``SPOOL_AT`` octets each, in spool files above."""
-
-    def __init__(self) -> None:
-        self._memory, self._spool = Budget(MEMORY_BUDGET), Budget(SPOOL_BUDGET)
-
-    def _of(self, octets: int) -> Budget:
-        return self._memory if octets <= SPOOL_AT else self._spool
-
-    def acquire(self, octets: int, *, on_wait: Callable[[], None], given_up: Callable[[], bool]) -> None:
-        """See :meth:`Budget.acquire`; ``octets`` is the size of one message."""
-        self._of(octets).acquire(octets + OVERHEAD, on_wait=on_wait, given_up=given_up)
-
-    def release(self, octets: int) -> None:
-        """One message of this size is settled or forgotten."""
-        self._of(octets).release(octets + OVERHEAD)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one ``append`` sends: ``ids`` are the journal's, one for each upload, in order."""
-
-    mailbox: Mailbox
-    ids: Sequence[int]
-    uploads: Sequence[Upload]
-
-
 @dataclass(frozen=True, slots=True)
 class _Blocked:
     """The reader waits for room."""
@@ -127,7 +79,11 @@ class _ReadEnd:
 class _Appended:
     batch: Batch
     outcomes: Sequence[Outcome]
+    lane: Lane
     error: Exception | None = None
+
+
+_Event = Decided | Unread | _Blocked | _ReadEnd | _Appended
 
 
 class Placing(Protocol):
@@ -150,39 +106,102 @@ class Placing(Protocol):
         """Why nothing more can be placed, if so."""
 
 
+class Lane:
+    """The batches of one upload session: a :class:`pop2imap.target.Feed`.
+
+    ``put`` and ``end`` are the account thread's, the rest is the uploader's.
+    """
+
+    def __init__(self, number: int, inbox: queue.SimpleQueue[_Event]) -> None:
+        self.number = number
+        self.bell = Bell()
+        self.octets = 0  # that wait or are on the wire, as the account thread knows
+        self._inbox = inbox
+        self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._taken: list[Batch] = []
+        self._ended = False
+
+    def put(self, batch: Batch) -> None:
+        """Send this, after all that was put before."""
+        self.octets += batch.octets
+        self._waiting.put(batch)
+        self.bell.ring()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self._waiting.put(None)
+        self.bell.ring()
+
+    def next(self, *, wait: bool) -> Batch | None:
+        if self._ended:
+            return None
+        try:
+            batch = self._waiting.get(block=wait)
+        except queue.Empty:
+            return None
+        if batch is None:
+            self._ended = True
+        else:
+            self._taken.append(batch)
+        return batch
+
+    def done(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        self._taken.remove(batch)
+        self._inbox.put(_Appended(batch, outcomes, self))
+
+    def serve(self, target: Target) -> None:
+        """Have everything appended, until the end."""
+        while not self._ended:
+            try:
+                target.append(self, self.number)
+            except Exception as error:  # whatever it was, what may have been sent is unknown
+                taken, self._taken = self._taken, []
+                for batch in taken:
+                    unknown = [Unknown(f"{type(error).__name__} while sending")] * len(batch.uploads)
+                    self._inbox.put(_Appended(batch, unknown, self, error))
+
+
 @dataclass
 class Pipeline:
-    """Runs one source through one target. ``items`` is consumed on the reader thread."""
+    """Runs one source through one target. ``items`` is consumed on the reader thread. ``connections``: how many
+    upload sessions; ``ordered``: a mailbox keeps to one of them."""
 
     items: Iterable[Decided | Unread]
     placing: Placing
     target: Target
     budgets: Budgets
     stop: threading.Event
-    _inbox: queue.SimpleQueue[Decided | Unread | _Blocked | _ReadEnd | _Appended] = field(
-        default_factory=queue.SimpleQueue
-    )
-    _jobs: queue.SimpleQueue[Batch | None] = field(default_factory=queue.SimpleQueue)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _in_flight: int = 0
-    _reader: threading.Thread | None = None
+    connections: int = 1
+    ordered: bool = True
+
+    def __post_init__(self) -> None:
+        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._in_flight = 0
+        self._reader: threading.Thread | None = None
+        self._lanes: list[Lane] = []
+        self._uploaders: list[threading.Thread] = []
+        self._lane_of: dict[str, Lane] = {}
 
     def run(self) -> bool:
         """Returns True when everything was read and every batch has its outcomes, False when it was stopped.
 
-        Raises what the source raised, what broke the placing, or a defect of either thread, in each case
+        Raises what the source raised, what broke the placing, or a defect of any thread, in each case
         after the batches in flight came to their end.
         """
         reader = self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
-        uploader = threading.Thread(target=self._upload, name="uploader", daemon=True)
         reader.start()
-        uploader.start()
+        self._open_lane()
         try:
             return self._account()
         finally:
             self._ended.set()
-            self._jobs.put(None)
-            uploader.join()
+            for lane in self._lanes:
+                lane.end()
+            for uploader in self._uploaders:
+                uploader.join()
+            for lane in self._lanes:
+                lane.bell.close()
 
     def wait_for_reader(self) -> None:
         """After a run that ended early, and once its source is closed: wait until the reader has noticed. Before
@@ -198,13 +217,16 @@ class Pipeline:
                 reading = False
                 continue
             try:
-                event = self._inbox.get(timeout=TICK)
+                event = self._inbox.get(timeout=TICK if self._in_flight else STARVED)
             except queue.Empty:
                 self.placing.tick()
+                if reading and not self._in_flight:
+                    self._send(self.placing.flush())
                 continue
             match event:
                 case _Appended():
                     self._in_flight -= 1
+                    event.lane.octets -= event.batch.octets
                     self._send(self.placing.settle(event.batch, event.outcomes))
                     failure = failure or event.error
                 case _ if not reading:
@@ -221,10 +243,35 @@ class Pipeline:
             raise failure
         return not self.stop.is_set()
 
+    # -- lanes
+
     def _send(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
             self._in_flight += 1
-            self._jobs.put(batch)
+            self._lane(batch).put(batch)
+
+    def _lane(self, batch: Batch) -> Lane:
+        """The one with the least to do, or that of the mailbox; a new one as long as all have something to do."""
+        name = batch.mailbox.name
+        lane = self._lane_of.get(name) if self.ordered else None
+        if lane is None:
+            lane = min(self._lanes, key=lambda one: one.octets)
+            if lane.octets and len(self._lanes) < self.connections:
+                lane = self._open_lane()
+            self._lane_of[name] = lane
+        return lane
+
+    def _open_lane(self) -> Lane:
+        lane = Lane(len(self._lanes), self._inbox)
+        self._lanes.append(lane)
+        uploader = threading.Thread(
+            target=lambda: lane.serve(self.target), name=f"uploader {lane.number}", daemon=True
+        )
+        self._uploaders.append(uploader)
+        uploader.start()
+        return lane
+
+    # -- reading
 
     def _read(self) -> None:
         try:
@@ -242,12 +289,3 @@ class Pipeline:
             self._inbox.put(_ReadEnd(error))
         else:
             self._inbox.put(_ReadEnd(None))
-
-    def _upload(self) -> None:
-        while (batch := self._jobs.get()) is not None:
-            try:
-                outcomes: Sequence[Outcome] = self.target.append(batch.mailbox, batch.uploads)
-                self._inbox.put(_Appended(batch, outcomes))
-            except Exception as error:  # whatever it was, what may have been sent is unknown
-                unknown = [Unknown(f"{type(error).__name__} while sending")] * len(batch.uploads)
-                self._inbox.put(_Appended(batch, unknown, error))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
 from pop2imap.decide import Decided
 from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ServerBusy
@@ -29,6 +30,7 @@ from pop2imap.listed import Wanted
 from pop2imap.model import (
     SETTLED,
     Account,
+    Batch,
     Key,
     Mailbox,
     Octets,
@@ -39,7 +41,6 @@ from pop2imap.model import (
     Unread,
     Upload,
 )
-from pop2imap.pipeline import Batch, Budgets
 from pop2imap.progress import Progress
 from pop2imap.repair import Repairs
 from pop2imap.report import PROBLEMS

@@ -28,6 +28,7 @@ log = logging.getLogger("pop2imap.cli")
 @options.where
 @options.refused
 @options.reading
+@options.speed
 @options.full
 @options.accept_renumbered
 @options.allow_same_account

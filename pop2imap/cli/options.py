@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pop2imap.config import CommandLine, Said
     from pop2imap.credentials import Side
 
-ENDS, LOGIN, WHERE, REFUSED, READING, STATE, OUTPUT = (
+ENDS, LOGIN, WHERE, REFUSED, READING, SPEED, STATE, OUTPUT = (
     "Endpoints",
     "Login",
     "What goes where",
     "What is refused or held",
     "Reading",
+    "Speed",
     "State",
     "Output",
 )
@@ -39,6 +40,10 @@ Every option can also stand in the environment: POP2IMAP_INTO=Archive.
 Passwords never are options: --source-password-file and the like say where
 they are, as do POP2IMAP_SOURCE_PASSWORD_FILE, a keyring, or a move.toml.
 """
+
+
+MOST_CONNECTIONS = 16
+"""More sessions than this are taken for an attack by some servers, and help with none."""
 
 
 def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -197,6 +202,22 @@ refused = _all(
         type=click.Choice(("keep", "retry")),
         help="retry: send held messages again if they are not in their folder now; it may be a second copy.  "
         "[default: keep]",
+    ),
+)
+
+speed = _all(
+    option(
+        "--connections",
+        section=SPEED,
+        type=click.IntRange(1, MOST_CONNECTIONS),
+        help="Upload sessions at once, each folder in one of them.  [default: 1; 3 for servers that take one message "
+        "at a time]",
+    ),
+    option(
+        "--unordered/--ordered",
+        section=SPEED,
+        default=None,
+        help="Let several sessions upload to one folder: its messages may come in another order.",
     ),
 )
 

@@ -37,8 +37,12 @@ from pop2imap.sources import pop3_wire
 from pop2imap.sources.pop3_session import Session
 from pop2imap.sources.pop3_wire import Body, Command, Status
 
-WINDOW_OCTETS = 4 << 20
-"""Octets, by what the commands are expected to bring, that may be asked for and not yet here."""
+WINDOW_OCTETS = 16 << 20
+"""Octets, by what the commands are expected to bring, that may be asked for and not yet here: what a fast line holds
+within a long round trip. None of it is held by us before it is here."""
+
+TRIED = 4 << 20
+"""Octets that a pipeline has brought when it can be said to work."""
 
 WINDOW_COMMANDS = 512
 
@@ -203,7 +207,7 @@ class Fetcher:
             if self._session.closed:
                 raise
             self._experience.blame(request.ref)
-            if pipelined and self._received < WINDOW_OCTETS:
+            if pipelined and self._received < TRIED:
                 self._experience.one_at_a_time = "a session broke when it had just begun to pipeline"
             raise
         except ProtocolError as error:

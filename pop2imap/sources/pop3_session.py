@@ -77,8 +77,13 @@ class Session:
     def peek(self) -> Event:
         """The next event, which stays the next."""
         if self._next is None:
-            with self._failing():
+            if self._failure:
+                raise self._failure
+            try:
                 self._next = self._pull()
+            except Pop2imapError as error:
+                self._failure = error
+                raise
         return self._next
 
     @contextlib.contextmanager

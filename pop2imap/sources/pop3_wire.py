@@ -14,9 +14,10 @@ octets were chosen by whoever sent the mail, and ``LF . LF`` in them must not en
 would be read as replies. ``lenient_end`` gives this up for one account, for servers that send mail with bare
 LF throughout.
 
-Speed. A message is never split into lines. Dots are un-stuffed and the end is found with ``bytes.replace`` and
-``bytes.find`` over whole buffers; what stands at the end of a buffer and may be the beginning of a pattern
-waits for the next octets, and the line end of the status line serves as the one before the first line.
+Speed. A message is never split into lines. One ``bytes.find`` over the whole buffer looks for a line that begins with
+a dot: most messages have none before their end, and then nothing else is done to them. Where there is one, dots are
+un-stuffed with ``bytes.replace``. What stands at the end of a buffer and may be the beginning of a pattern waits for
+the next octets, and the line end of the status line serves as the one before the first line.
 
 What is deliberately not here: APOP (MD5 over a challenge that a stranger chooses), and any login over a
 connection that is not the caller's choice.
@@ -217,7 +218,7 @@ class ReplyReader:
                 todo="check host and port" if expected is Reply.GREETING else "",
             )
         code = ""
-        if found := _CODE.match(text):
+        if text[:1] == b"[" and (found := _CODE.match(text)):
             code = printable(found[1].upper())
             text = text[found.end() :]
         return Status(ok, code, text.decode("utf-8", "surrogateescape"))
@@ -286,6 +287,7 @@ class _MessageReader:
         self.newline = b"\n" if lenient else b"\r\n"
         self.ended = False
         self._ends = (b"\n.\n", b"\n.\r\n") if lenient else (b"\r\n.\r\n",)
+        self._dot = self.newline + b"."
         self._lead = len(self.newline)  # octets to come that are the status line's, not the message's
         self._tail = b""
 
@@ -295,19 +297,32 @@ class _MessageReader:
 
     def take(self, buffer: bytes, at: int) -> tuple[bytes, int]:
         """The octets that are sure, and the position up to which ``buffer`` is used up."""
-        if found := [(place, len(end)) for end in self._ends if (place := buffer.find(end, at)) >= 0]:
+        dot = buffer.find(self._dot, at)
+        end = self._end(buffer, dot) if dot >= 0 else None
+        if end is not None:
             self.ended = True
-            place, length = min(found)
+            place, length = end
             stop = place + len(self.newline)  # the line end before the dot belongs to the message
             used = place + length
         else:
             used = stop = len(buffer) - self._undecided(buffer, at)
-        octets = buffer[at:stop].replace(self.newline + b"..", self.newline + b".")
-        if octets and self._lead:
-            octets = octets[self._lead :]
+        start = min(at + self._lead, stop)
+        if 0 <= dot < stop - len(self.newline):  # before the end, so that it may be a stuffed one
+            octets = buffer[at:stop].replace(self._dot + b".", self._dot)[start - at :]
+        else:
+            octets = buffer[start:stop]
+        if stop > at:
             self._lead = 0
-        self._tail = (self._tail + octets[-3:])[-3:]
+        if not self.ended:
+            self._tail = (self._tail + octets[-3:])[-3:]
         return octets, used
+
+    def _end(self, buffer: bytes, dot: int) -> tuple[int, int] | None:
+        """Place and length of the first end, from the first line on that begins with a dot; None: there is none."""
+        if len(self._ends) == 1 and buffer.startswith(self._ends[0], dot):
+            return dot, len(self._ends[0])
+        found = [(place, len(end)) for end in self._ends if (place := buffer.find(end, dot)) >= 0]
+        return min(found, default=None)
 
     def _undecided(self, buffer: bytes, at: int) -> int:
         """How many octets at the end may be the beginning of an end, or of a stuffed dot."""

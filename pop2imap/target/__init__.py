@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pop2imap.model import Found, Mailbox, Outcome, Upload
+from pop2imap.model import Batch, Found, Mailbox, Outcome
+from pop2imap.net import Bell
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class TargetFacts:
     quota_octets: tuple[int, int] | None = None  # used, limit
     quota_messages: tuple[int, int] | None = None
     folders: tuple[str, ...] = ()
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether each message has to wait for the server twice, so that only more sessions are faster."""
+        return not self.capabilities & {"MULTIAPPEND", "LITERAL+", "LITERAL-"}
 
     def lines(self) -> tuple[str, ...]:
         """The same in words, one line each, for ``check``."""
@@ -46,13 +52,26 @@ class TargetFacts:
         )
 
 
+class Feed(Protocol):
+    """Where an upload session takes its batches from, and where it leaves their outcomes."""
+
+    bell: Bell
+    """Rings when there may be another batch."""
+
+    def next(self, *, wait: bool) -> Batch | None:
+        """The next batch. None: there is none now or, with ``wait``, there will be none any more."""
+
+    def done(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """One outcome for each upload of a batch, in order."""
+
+
 class Target(Protocol):
     """The IMAP account that mail goes to.
 
-    ``append`` may run on a thread of its own beside all the others, which share a second thread: it uses
-    a session of its own, on which no mailbox is ever selected (QUIRK(Courier): after EXAMINE it refuses
-    every APPEND). Errors: HostUnavailable, TlsRefused, ConnectionLost, ProtocolError, AuthenticationFailed,
-    ServerBusy, QuotaExceeded; FolderError where one folder is concerned.
+    ``append`` may run on threads of their own, one for each upload session, beside all the others, which share one
+    more thread: it uses sessions of its own, on which no mailbox is ever selected (QUIRK(Courier): after EXAMINE a
+    session refuses every APPEND). Errors: HostUnavailable, TlsRefused, ConnectionLost, ProtocolError,
+    AuthenticationFailed, ServerBusy, QuotaExceeded; FolderError where one folder is concerned.
     """
 
     identity: str
@@ -68,10 +87,11 @@ class Target(Protocol):
         """Like ``locate``, but creates and subscribes what is missing. Each call reads UIDVALIDITY and
         UIDNEXT anew. Raises FolderError."""
 
-    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
-        """Append in order; one outcome for each upload, in order. Does not raise for what the network or
-        the server does: that is an outcome, Unknown for whatever may have arrived. After an Unknown, and after a
-        ``retry_after``, the upload session is dead until the next ``open``."""
+    def append(self, feed: Feed, session: int = 0) -> None:
+        """Append what the feed gives, in order, until it ends; several batches may be on their way at once. Does not
+        raise for what the network or the server does: that is an outcome, Unknown for whatever may have arrived.
+        After an Unknown, and after a ``retry_after``, this upload ``session`` (a number from 0) is dead until the next
+        ``open``. When it raises (LocalIOError), whatever was taken and is not done must count as unknown."""
 
     def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
         """Every message with UID ≥ ``lowest_uid``, ascending by UID; no bodies. Selects read-only."""

@@ -1,8 +1,8 @@
 """The wire form of APPEND, without I/O (RFC 3501 6.3.11, RFC 3502 MULTIAPPEND, RFC 7888 LITERAL+ and LITERAL-).
 
-A :class:`Conversation` sends some commands, each with one message or, where the server has MULTIAPPEND, with
-several, and learns what becomes of each. Its user moves octets: it sends what ``next_octets`` gives, until
-that gives none, and hands what arrives to ``receive``; until it is ``finished``.
+A :class:`Conversation` is the sending side of one session: it is given commands at any time, each with one message
+or, where the server has MULTIAPPEND, with several, and learns what becomes of each. Its user moves octets: it
+sends what ``next_octets`` gives, and when that gives none, hands what arrives to ``receive``; until it is ``idle``.
 
 Commands are pipelined: the next begins when the last octet of the one before is out, not when that has its
 answer. Only a synchronising literal waits, for the server's go-ahead.
@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 
 from pop2imap.errors import InternalError, ProtocolError
 from pop2imap.hints import longer
@@ -49,7 +49,7 @@ LITERAL_PLUS = 1 << 20
 megabytes sent to a server that will not have it."""
 LITERAL_PLUS_EXCHANGE = 1 << 16  # QUIRK(Exchange): "BAD command line limit exceeded" for larger ones
 
-SEND_AT = 1 << 16
+SEND_AT = 1 << 18
 """Octets that are gathered before anything is sent: small pieces cost round trips (RFC 896, RFC 1122)."""
 
 OPEN_COMMANDS = 64
@@ -102,87 +102,111 @@ def quoted(text: bytes) -> bytes:
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
-class Fate(Enum):
-    """Of a command that got no answer."""
+@dataclass(slots=True, eq=False)
+class Command:
+    """One APPEND command, and how far it has got. ``mailbox`` is the name in modified UTF-7, not quoted; ``uploads``
+    are all of them without ``fault``; ``careful``: each of its literals waits for the go-ahead."""
 
-    UNSENT = "unsent"  # not one octet of it went out
-    IN_FLIGHT = "in flight"  # whether it was carried out cannot be known
-
-
-@dataclass(slots=True)
-class _Command:
-    tag: bytes
+    mailbox: bytes
     uploads: Sequence[Upload]
+    careful: bool = False
+    tag: bytes = b""
     answer: Answer | None = None
-    begun: bool = False
     exposed: bool = False  # octets of a literal went out, or are announced and do not wait
     sent: bool = False
 
 
 class Conversation:
-    """Some APPEND commands to one mailbox.
+    """The APPEND commands of one session.
 
-    ``mailbox`` is its name in modified UTF-7, not quoted; ``commands`` holds the uploads of each command, all
-    of them without ``fault``; ``largest_unasked`` is what ``non_synchronising`` gave; ``tags`` are fresh ones;
-    ``good_flags`` are the lists of flags that the server has read in this session and not objected to; it grows.
-    After a refusal that concerns more than its own message, no further command is begun.
+    ``largest_unasked`` is what ``non_synchronising`` gave; ``tags`` are fresh ones. After a refusal that concerns more
+    than its own message the conversation is ``halted``: no further command is begun until ``resume``.
     """
 
     def __init__(
-        self,
-        mailbox: bytes,
-        commands: Sequence[Sequence[Upload]],
-        *,
-        largest_unasked: int,
-        tags: Iterator[bytes],
-        reader: AnswerReader | None = None,
-        good_flags: set[bytes] | None = None,
+        self, *, largest_unasked: int, tags: Iterator[bytes], reader: AnswerReader | None = None
     ) -> None:
-        self._mailbox = quoted(mailbox)
-        self._commands = [_Command(next(tags), uploads) for uploads in commands]
-        self._open: dict[bytes, _Command] = {}
         self._largest_unasked = largest_unasked
+        self._tags = tags
         self._reader = reader or AnswerReader()
-        self._good_flags = set() if good_flags is None else good_flags
+        self._good_flags: set[bytes] = set()  # lists of flags that the server has read and not objected to
+        self._waiting: deque[Command] = deque()
+        self._open: dict[bytes, Command] = {}
+        self._answered: list[Command] = []
+        self._script: Iterator[bytes] | None = None  # of the command that is being written
         self._go_ahead_due = False
-        self._halted = False
-        self._script_ended = False
-        self._script = self._write()
+        self.halted = False
         self.broken = ""
         """Why the connection must be closed, if so. Nothing may be sent any more."""
         self.bad: Answer | None = None
         """The BAD that broke it, if that was it."""
         self.retry_after: float | None = None
         """Seconds that the server wants to be left alone, if it said so."""
-        self.alone = sum(len(uploads) for uploads in commands) == 1
-        """Whether it is about one message only."""
+
+    def add(self, command: Command) -> None:
+        """Send this too, after what was added before."""
+        self._waiting.append(command)
+
+    def resume(self) -> None:
+        """Begin commands again."""
+        self.halted = False
 
     @property
-    def finished(self) -> bool:
-        return bool(self.broken) or (self._script_ended and not self._open)
+    def idle(self) -> bool:
+        """Whether nothing is to be sent, nor any answer to come."""
+        return not (self._waiting or self._open)
 
     @property
-    def results(self) -> list[Answer | Fate]:
-        """What became of each command: the server's OK, NO or BAD, or its fate. Final when ``finished``."""
-        return [
-            command.answer or (Fate.IN_FLIGHT if command.begun else Fate.UNSENT) for command in self._commands
-        ]
+    def in_flight(self) -> list[Command]:
+        """The commands that were begun and have no answer. Once the conversation is ``broken``, whether they were
+        carried out cannot be known."""
+        return list(self._open.values())
+
+    @property
+    def reply_begun(self) -> bool:
+        """Whether a part of an answer is here and the rest is not."""
+        return self._reader.begun
+
+    def take_answered(self) -> list[Command]:
+        """The commands that got their answer since the last time, in the order of the answers."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    def take_back(self) -> list[Command]:
+        """The commands of which not one octet went out. They will not be sent."""
+        waiting, self._waiting = list(self._waiting), deque()
+        return waiting
 
     def next_octets(self) -> bytes:
         """What is to be sent now; none when an answer must come first, or all is sent.
 
         Raises what reading a message raises (LocalIOError): the connection must be closed then.
         """
-        pieces = bytearray()
-        while not (self.broken or self._script_ended) and len(pieces) < SEND_AT:
+        pieces: list[bytes] = []
+        size = 0
+        while size < SEND_AT and not self.broken:
+            if self._script is None and not self._begin():
+                break
+            assert self._script is not None
             piece = next(self._script, None)
             if piece is None:
-                self._script_ended = True
+                self._script = None
             elif piece:
-                pieces += piece
+                pieces.append(piece)
+                size += len(piece)
             else:
                 break
-        return bytes(pieces)
+        return b"".join(pieces)
+
+    def _begin(self) -> bool:
+        """Begin the next command, if there is one and it may be."""
+        if self.halted or not self._waiting or len(self._open) >= OPEN_COMMANDS:
+            return False
+        command = self._waiting.popleft()
+        command.tag = next(self._tags)
+        self._open[command.tag] = command
+        self._script = self._write(command)
+        return True
 
     def receive(self, octets: bytes) -> None:
         """Take in what the server sent."""
@@ -210,47 +234,40 @@ class Conversation:
             if answer.kind == "BYE":
                 self.lost(f"the server ended the session: {answer.words}")
         elif command := self._open.get(answer.tag):
-            self._answered(command, answer)
+            self._hear_of(command, answer)
         else:
             self.lost("the server answered a command that was not given")
 
-    def _answered(self, command: _Command, answer: Answer) -> None:
+    def _hear_of(self, command: Command, answer: Answer) -> None:
         if (answer.kind == "BAD" and command.exposed) or (answer.kind == "OK" and not command.sent):
             self.bad = answer if answer.kind == "BAD" else None
             self.lost(f"while a message was on its way, the server said {answer.kind} {answer.words}")
             return
         command.answer = answer
         del self._open[command.tag]
+        self._answered.append(command)
         if answer.kind != "OK" and answer.meaning is not Meaning.OTHER:
-            self._halted = True
+            self.halted = True
         if not command.sent:
             if self._go_ahead_due:
                 self._go_ahead_due = False  # refused instead of a go-ahead: nothing of the literal went out
             else:
                 self.lost(f"refused while it was being sent: {answer.words}")
 
-    def _write(self) -> Iterator[bytes]:
-        """Everything there is to send, in order; an empty piece where an answer must come first."""
-        for command in self._commands:
-            while len(self._open) >= OPEN_COMMANDS:
-                yield b""
-            if self._halted:
+    def _write(self, command: Command) -> Iterator[bytes]:
+        """All octets of one command, in order; an empty piece where an answer must come first."""
+        yield command.tag + b" APPEND " + quoted(command.mailbox)
+        for upload in command.uploads:
+            yield from self._write_message(command, upload)
+            if command.answer:
                 return
-            command.begun = True
-            self._open[command.tag] = command
-            yield command.tag + b" APPEND " + self._mailbox
-            for upload in command.uploads:
-                yield from self._write_message(command, upload)
-                if command.answer:
-                    break
-            else:
-                command.sent = True  # before the octets are given out: the next thing heard may be its answer
-                yield b"\r\n"
+        command.sent = True  # before the octets are given out: the next thing heard may be its answer
+        yield b"\r\n"
 
-    def _write_message(self, command: _Command, upload: Upload) -> Iterator[bytes]:
+    def _write_message(self, command: Command, upload: Upload) -> Iterator[bytes]:
         size = upload.octets.size
         flags = " ".join(upload.flags).encode("ascii")
-        unasked = size <= self._largest_unasked and flags in self._good_flags
+        unasked = not command.careful and size <= self._largest_unasked and flags in self._good_flags
         # QUIRK(grommunio): the list of flags must be there, even if it is empty
         start = b" (%b) %b {%d%b}\r\n" % (flags, date_time(upload.date), size, b"+" if unasked else b"")
         if unasked:

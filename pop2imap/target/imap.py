@@ -1,8 +1,8 @@
-"""The IMAP target: two sessions of one account, one to look and one to upload.
+"""The IMAP target: sessions of one account, one to look and one or more to upload.
 
 The looking session belongs to the caller's thread: it lists, creates, selects and fetches. What it learns of
-a mailbox once (its name, its permanent flags) is kept; UIDVALIDITY and UIDNEXT never are. The uploading one
-(:mod:`pop2imap.target.upload`) may be used by another thread. A looking session that was quiet for long is
+a mailbox once (its name, its permanent flags) is kept; UIDVALIDITY and UIDNEXT never are. Each uploading one
+(:mod:`pop2imap.target.upload`) may be used by a thread of its own. A looking session that was quiet for long is
 tried before it is used, and made again if the server has ended it: nothing of ours can be in doubt there.
 """
 
@@ -16,12 +16,13 @@ from dataclasses import replace
 from pop2imap import net
 from pop2imap.credentials import Secret
 from pop2imap.errors import ConnectionLost, FolderError, InternalError, ProtocolError
-from pop2imap.model import Found, Mailbox, Outcome, Upload
-from pop2imap.target import TargetFacts
+from pop2imap.model import Found, Mailbox
+from pop2imap.target import Feed, TargetFacts
 from pop2imap.target.erase import erase, remove
 from pop2imap.target.fetched import number
 from pop2imap.target.folders import Names
 from pop2imap.target.session import Selected, Session
+from pop2imap.target.suspects import Suspects
 from pop2imap.target.upload import QUIET, Uploader
 from pop2imap.text import printable
 
@@ -45,7 +46,8 @@ class ImapTarget:
         self.identity = f"{login_as or user}@{where}"
         self._server, self._user, self._password, self._login_as = server, user, password, login_as
         self._session: Session | None = None
-        self._uploader = Uploader(self._connect, lambda: self._exchange)
+        self._suspects = Suspects()
+        self._uploaders: dict[int, Uploader] = {}
         self._exchange = False
         self._append_limit: int | None = None
         self._names = Names("", "", ())
@@ -59,7 +61,8 @@ class ImapTarget:
 
     def open(self) -> TargetFacts:
         self.close()
-        self._uploader.reset()
+        for uploader in self._uploaders.values():
+            uploader.reset()
         session = self._session = self._connect()
         try:
             name = session.identify()
@@ -84,7 +87,8 @@ class ImapTarget:
         )
 
     def close(self) -> None:
-        self._uploader.close()
+        for uploader in self._uploaders.values():
+            uploader.close()
         session, self._session = self._session, None
         if session:
             session.close()
@@ -231,8 +235,10 @@ class ImapTarget:
 
     # -- messages
 
-    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
-        return self._uploader.append(mailbox, uploads)
+    def append(self, feed: Feed, session: int = 0) -> None:
+        if session not in self._uploaders:
+            self._uploaders[session] = Uploader(self._connect, lambda: self._exchange, self._suspects)
+        self._uploaders[session].append(feed)
 
     def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:
         session = self._look()

@@ -1,94 +1,111 @@
-"""The uploading half of the IMAP target: a session of its own that does nothing but APPEND.
+"""The uploading half of the IMAP target: sessions of their own that do nothing but APPEND.
 
-No mailbox is ever selected on it (QUIRK(Courier): after EXAMINE a session refuses every APPEND). It is made
-when it is first needed, and made again when it was lost *between* two conversations, when nothing can be in
+No mailbox is ever selected on one (QUIRK(Courier): after EXAMINE a session refuses every APPEND). It is made
+when it is first needed, and made again when it was lost while nothing was in flight, when nothing can be in
 doubt. Once something is in doubt, it stays closed until ``reset``.
 
 How messages travel, by what the server offers: with MULTIAPPEND in commands of many messages, each command
 stored whole or not at all, so that a refused one is cut in halves until the message at fault is alone; without,
-in pipelined commands of one message each.
+in commands of one message each. Commands follow each other without waiting, those of one batch and those of the next:
+what bounds them is how much the caller lets be on its way. A command that was refused whole is not cut before all
+others have their answers, and its halves travel one by one.
 
-*A message that ends sessions.* Some message may make a server say BAD, or drop the connection, each time it
-is sent; after recovery it would be sent again, for ever. So whatever was on the wire when a session broke is
-sent alone the next time, octets only after the server's go-ahead; a message that alone gets BAD, or alone ends
-sessions until it did so ``STRIKES`` times in all, is refused for good, with these words.
+*A message that ends sessions* is found, and then refused: see :mod:`pop2imap.target.suspects`.
 
 *A server that names a time* after which to come back is left alone until ``reset``, whether it did so with NO, BAD
 or BYE; no message is suspected for that.
 
 *A limit of what?* [LIMIT] and the like may be about one message or about the account. The next message tells:
-if it is taken, the limit was the message's own; if not, the account's.
+if it is taken, the limit was the message's own; if not, or if there is none, the account's.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pop2imap.errors import Again, ConnectionLost, FolderError, HostUnavailable, Pop2imapError, ProtocolError
 from pop2imap.hints import longer
-from pop2imap.model import Mailbox, Outcome, Refused, Stored, Unknown, Upload
+from pop2imap.model import Batch, Outcome, Refused, Stored, Unknown
+from pop2imap.net import Bell
+from pop2imap.target import Feed
 from pop2imap.target.answers import Answer, AnswerReader, Meaning
-from pop2imap.target.append import (
-    ALWAYS_SYNCHRONISE,
-    Conversation,
-    Fate,
-    fault,
-    non_synchronising,
-    tags,
-    uid_list,
-)
+from pop2imap.target.append import Command, Conversation, fault, non_synchronising, tags, uid_list
 from pop2imap.target.session import Session, encoded
+from pop2imap.target.suspects import Suspect, Suspects
 
 MULTIAPPEND_MESSAGES = 128
 MULTIAPPEND_OCTETS = 16 << 20
 """Of one command: what a server may have to keep open at once, and what is sent again when one is refused."""
 
-STRIKES = 3
-
 QUIET = 120.0
 """Seconds without a word after which a session is tried with a NOOP before mail is trusted to it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
-    """One call of ``append``: its outcomes so far, and the commands still to be sent, as positions."""
+    """One batch, and the outcomes of its uploads so far, by position."""
 
-    mailbox: Mailbox
-    name: bytes
-    uploads: Sequence[Upload]
+    batch: Batch
+    name: bytes = b""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    commands: deque[list[int]] = field(default_factory=deque)
-    stopped: str = ""
-    again: Again = Again.LATER
-    retry_after: float | None = None
-    doubtful: int | None = None  # refused with a limit, and nothing accepted since
 
-    def finished(self) -> list[Outcome]:
-        unsent = Refused(f"not sent: {self.stopped}", self.again, self.retry_after)
-        return [self.outcomes.get(position, unsent) for position in range(len(self.uploads))]
+    @property
+    def done(self) -> bool:
+        return len(self.outcomes) == len(self.batch.uploads)
+
+    def suspect(self, position: int) -> Suspect:
+        return self.batch.mailbox.name, self.batch.uploads[position].octets.digest
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """Messages of one batch that travel in one command. ``alone``: while nothing else does; ``careful``: octets only
+    after the server's go-ahead; ``lonely``: nothing else was in flight when it was given to the session."""
+
+    job: _Job
+    positions: list[int]
+    alone: bool = False
+    careful: bool = False
+    lonely: bool = False
+
+    def split(self, at: int) -> tuple[_Piece, _Piece]:
+        before, after = self.positions[:at], self.positions[at:]
+        return _Piece(self.job, before, alone=True), _Piece(self.job, after, alone=True)
 
 
 class Uploader:
     """Sends mail through a session that ``connect`` makes, logged in. Used by one thread at a time.
 
-    ``is_exchange`` tells whether the server is Microsoft Exchange, whose LITERAL+ has a low limit.
+    ``is_exchange`` tells whether the server is Microsoft Exchange, whose LITERAL+ has a low limit. ``suspects`` are
+    those of all sessions of the target.
     """
 
-    def __init__(self, connect: Callable[[], Session], is_exchange: Callable[[], bool]) -> None:
+    def __init__(
+        self, connect: Callable[[], Session], is_exchange: Callable[[], bool], suspects: Suspects
+    ) -> None:
         self._connect = connect
         self._is_exchange = is_exchange
+        self._suspects = suspects
         self._session: Session | None = None
         self._reader = AnswerReader()
         self._tags = tags()
-        self._good_flags: set[bytes] = set()
+        self._talk = Conversation(largest_unasked=0, tags=self._tags)
+        self._heard = False  # an answer, in this session
         self._dead = ""
         self._pause: float | None = None
         self._highest: dict[tuple[str, int], int] = {}  # UIDs believed, by mailbox
-        self._strikes: Counter[tuple[str, bytes]] = Counter()
-        self._poison: dict[tuple[str, bytes], str] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is on its way."""
+        self._jobs: list[_Job] = []
+        self._pieces: deque[_Piece] = deque()  # to be sent
+        self._travelling: dict[Command, _Piece] = {}
+        self._stopped = ""  # why nothing of what was taken is to be sent any more
+        self._doubtful: tuple[_Job, int] | None = None  # refused with a limit, and nothing accepted since
 
     def reset(self) -> None:
         """Whatever was in doubt is resolved: sending may begin anew."""
@@ -101,45 +118,77 @@ class Uploader:
         if session:
             session.close()
 
-    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+    def append(self, feed: Feed) -> None:
         """See ``Target.append``. Raises only what reading a message raises (LocalIOError); the session is
-        closed then, and everything without an outcome must count as unknown."""
+        closed then, and every batch that is not done must count as unknown."""
+        self._begin()
+        while True:
+            while (batch := feed.next(wait=not self._jobs)) is not None:
+                self._take(batch)
+                self._report(feed)
+            if not self._jobs:
+                return
+            self._go_on(feed.bell)
+            self._report(feed)
+
+    def _report(self, feed: Feed) -> None:
+        waiting = self._doubtful[0] if self._doubtful else None
+        for job in [job for job in self._jobs if job.done and job is not waiting]:
+            self._jobs.remove(job)
+            feed.done(job.batch, [job.outcomes[position] for position in range(len(job.batch.uploads))])
+        if not self._jobs:
+            self._stopped = ""
+
+    # -- from batches to pieces
+
+    def _take(self, batch: Batch) -> None:
+        job = _Job(batch)
+        self._jobs.append(job)
         try:
-            job = _Job(mailbox, encoded(mailbox.name), uploads)
+            job.name = encoded(batch.mailbox.name)
         except FolderError as error:
-            return [Refused(str(error))] * len(uploads)
-        job.stopped, job.retry_after = self._dead, self._pause
-        sound = [position for position in range(len(uploads)) if not self._refuse_at_once(job, position)]
-        if sound and not job.stopped:
-            self._run(job, sound)
-        return job.finished()
+            job.outcomes.update(dict.fromkeys(range(len(batch.uploads)), Refused(str(error))))
+            return
+        sound = [
+            position for position in range(len(batch.uploads)) if not self._refuse_at_once(job, position)
+        ]
+        if self._dead:
+            unsent = Refused(f"not sent: {self._dead}", Again.LATER, self._pause)
+            job.outcomes.update(dict.fromkeys(sound, unsent))
+        elif sound:
+            self._pieces.append(_Piece(job, sound))
 
     def _refuse_at_once(self, job: _Job, position: int) -> bool:
         """Refuse what must not be sent at all."""
-        upload = job.uploads[position]
-        limit, key = job.mailbox.append_limit, self._key(job, position)
-        reason = fault(upload) or self._poison.get(key, "")
+        upload, limit = job.batch.uploads[position], job.batch.mailbox.append_limit
+        reason = fault(upload) or self._suspects.poison(job.suspect(position))
         if not reason and limit is not None and upload.octets.size > limit:
             reason = f"{upload.octets.size} octets; the server takes {limit} at most"
         if reason:
             job.outcomes[position] = Refused(reason)
         return bool(reason)
 
-    def _run(self, job: _Job, sound: Sequence[int]) -> None:
-        planned = False
-        while not job.stopped and (job.commands or not planned):
-            try:
-                session = self._ready()
-            except Pop2imapError as error:
-                job.stopped = str(error)
-                self._leave_alone(job, error.retry_after)
-                if isinstance(error, HostUnavailable) and error.again is not Again.NEVER:
-                    job.again = Again.NOW
-                return
-            if not planned:
-                job.commands.extend(self._plan(job, sound, session))
-                planned = True
-            self._step(job, session)
+    def _cut(self, piece: _Piece, *, together: bool) -> list[_Piece]:
+        """The pieces that this one travels in: commands of many messages, if they may be ``together``."""
+        if piece.alone or piece.careful:
+            return [piece]
+        pieces: list[_Piece] = []
+        octets, full = 0, True
+        for position in piece.positions:
+            size = piece.job.batch.uploads[position].octets.size
+            suspect = piece.job.suspect(position) in self._suspects
+            if (
+                full
+                or suspect
+                or octets + size > MULTIAPPEND_OCTETS
+                or len(pieces[-1].positions) >= MULTIAPPEND_MESSAGES
+            ):
+                pieces.append(_Piece(piece.job, [], alone=suspect, careful=suspect))
+                octets = 0
+            pieces[-1].positions.append(position)
+            octets += size
+            full = suspect or not together
+        return pieces
 
     # -- the session
 
@@ -153,12 +202,17 @@ class Uploader:
                 if not any(answer.kind == "BYE" for answer in heard):
                     return self._session
             self._drop()
-        self._session = self._connect()
+        self._session = session = self._connect()
         self._reader = AnswerReader()
         self._tags = tags()
-        self._good_flags = set()
-        self._reader.feed(self._session.wire.buffered())
-        return self._session
+        self._talk = Conversation(
+            largest_unasked=non_synchronising(session.capabilities, exchange=self._is_exchange()),
+            tags=self._tags,
+            reader=self._reader,
+        )
+        self._heard = False
+        self._reader.feed(session.wire.buffered())
+        return session
 
     def _noop(self, session: Session) -> list[Answer]:
         tag = next(self._tags)
@@ -173,168 +227,153 @@ class Uploader:
         if session:
             session.drop()
 
-    # -- commands
+    # -- sending
 
-    def _plan(self, job: _Job, sound: Sequence[int], session: Session) -> list[list[int]]:
-        """The messages of each command."""
-        if "MULTIAPPEND" not in session.capabilities:
-            return [[position] for position in sound]
-        commands: list[list[int]] = []
-        octets, full = 0, True
-        for position in sound:
-            size, alone = job.uploads[position].octets.size, self._is_suspect(job, position)
-            if (
-                full
-                or alone
-                or octets + size > MULTIAPPEND_OCTETS
-                or len(commands[-1]) >= MULTIAPPEND_MESSAGES
-            ):
-                commands.append([])
-                octets = 0
-            commands[-1].append(position)
-            octets += size
-            full = alone
-        return commands
+    def _go_on(self, bell: Bell) -> None:
+        """Send something, or hear something, and note what it means."""
+        if not self._travelling:
+            if not self._pieces:
+                self._doubtful = None  # nothing comes that could tell: it is taken for the account's
+                return
+            if self._stopped or self._dead:
+                self._stop(self._stopped or self._dead)
+                return
+            try:
+                self._ready()
+            except Pop2imapError as error:
+                self._leave_alone(error.retry_after)
+                now = isinstance(error, HostUnavailable) and error.again is not Again.NEVER
+                self._stop(str(error), Again.NOW if now else Again.LATER, error.retry_after)
+                return
+            self._talk.resume()
+        session, talk = self._session, self._talk
+        assert session is not None
+        self._issue(session, talk)
+        self._exchange(session, talk, bell)
+        for command in talk.take_answered():
+            assert command.answer is not None
+            self._heard = True
+            self._settle(self._travelling.pop(command), command.answer)
+        self._leave_alone(talk.retry_after)
+        if talk.halted or talk.broken:
+            self._pieces.extendleft(self._travelling.pop(one) for one in reversed(talk.take_back()))
+        if talk.broken:
+            self._broke(talk)
 
-    def _step(self, job: _Job, session: Session) -> None:
-        """Send one command, or some that travel together, and note what became of them."""
-        batch = [job.commands.popleft()]
-        careful = self._is_suspect(job, batch[0][0])
-        if job.doubtful is not None and len(batch[0]) > 1:
-            job.commands.appendleft(batch[0][1:])
-            batch = [batch[0][:1]]
-        elif len(batch[0]) == 1 and not careful and job.doubtful is None:
-            while (
-                job.commands and len(job.commands[0]) == 1 and not self._is_suspect(job, job.commands[0][0])
-            ):
-                batch.append(job.commands.popleft())
-        exchange = self._is_exchange()
-        conversation = Conversation(
-            job.name,
-            [[job.uploads[position] for position in positions] for positions in batch],
-            largest_unasked=ALWAYS_SYNCHRONISE
-            if careful
-            else non_synchronising(session.capabilities, exchange=exchange),
-            tags=self._tags,
-            reader=self._reader,
-            good_flags=self._good_flags,
-        )
-        self._converse(session, conversation)
-        self._leave_alone(job, conversation.retry_after)
-        again: list[list[int]] = []
-        heard = False
-        for positions, result in zip(batch, conversation.results, strict=True):
-            if isinstance(result, Answer):
-                heard = True
-                again += self._settle(job, positions, result)
-            elif result is Fate.UNSENT:
-                again.append(positions)
-            else:
-                self._lose(job, positions, conversation)
-        job.commands.extendleft(reversed(again))
-        if conversation.broken and (self._dead or not heard):  # otherwise a new session may go on
-            job.stopped = job.stopped or conversation.broken
+    def _issue(self, session: Session, talk: Conversation) -> None:
+        """Give the session what may be sent now."""
+        together = "MULTIAPPEND" in session.capabilities
+        while self._pieces and not talk.halted:
+            pieces = self._cut(self._pieces.popleft(), together=together)
+            while pieces:
+                piece = pieces.pop(0)
+                if self._doubtful is not None and len(piece.positions) > 1:
+                    piece, rest = piece.split(1)
+                    pieces.insert(0, rest)
+                alone = piece.alone or self._doubtful is not None
+                if self._travelling and (alone or any(one.alone for one in self._travelling.values())):
+                    self._pieces.extendleft(reversed([piece, *pieces]))
+                    return
+                piece.alone, piece.lonely = alone, not self._travelling
+                uploads = [piece.job.batch.uploads[position] for position in piece.positions]
+                command = Command(piece.job.name, uploads, careful=piece.careful)
+                self._travelling[command] = piece
+                talk.add(command)
 
-    def _converse(self, session: Session, conversation: Conversation) -> None:
-        """Carry octets between a conversation and the server until it is finished."""
+    def _exchange(self, session: Session, talk: Conversation, bell: Bell) -> None:
+        """Carry octets between the conversation and the server, until there may be something to note, or the bell
+        rings."""
         wire = session.wire
         try:
-            while not conversation.finished:
-                if octets := conversation.next_octets():
-                    wire.send(octets)
-                    if heard := wire.connection.poll():  # a refusal may come early
-                        conversation.receive(heard)
-                elif not conversation.finished:
-                    conversation.receive(wire.connection.receive(begun=self._reader.begun))
+            if octets := talk.next_octets():
+                wire.send(octets)
+                if heard := wire.connection.poll():  # a refusal may come early
+                    talk.receive(heard)
+            elif not talk.broken:
+                talk.receive(wire.connection.receive(begun=talk.reply_begun, unless=bell))
         except ConnectionLost as error:
             with contextlib.suppress(ConnectionLost):  # the last words, if some have arrived
-                while not conversation.finished and (heard := wire.connection.poll()):
-                    conversation.receive(heard)
-            conversation.lost(error.what)
+                while not talk.broken and (heard := wire.connection.poll()):
+                    talk.receive(heard)
+            talk.lost(error.what)
         except BaseException:
             self._dead = "sending was broken off"
             self._drop()
             raise
-        if conversation.broken:
-            self._drop()
 
-    def _leave_alone(self, job: _Job, seconds: float | None) -> None:
+    def _broke(self, talk: Conversation) -> None:
+        """The session has ended. What was on the wire is unknown; if nothing was, a new session may go on."""
+        self._drop()
+        lost = list(self._travelling.values())
+        self._travelling.clear()
+        if lost:
+            self._dead = f"the connection was lost before ({talk.broken})"
+        for piece in lost:
+            for position in piece.positions:
+                piece.job.outcomes[position] = Unknown(talk.broken, talk.retry_after)
+                if talk.retry_after is None:  # else it is not about the message
+                    alone = piece.lonely and len(lost) == len(piece.positions) == 1
+                    self._suspects.strike(
+                        piece.job.suspect(position), alone=alone, bad=talk.bad, broken=talk.broken
+                    )
+        if lost or not self._heard:
+            self._stop(talk.broken)
+
+    def _stop(self, reason: str, again: Again = Again.LATER, retry_after: float | None = None) -> None:
+        """Nothing of what is left is sent."""
+        self._stopped, self._doubtful = "", None
+        unsent = Refused(f"not sent: {reason}", again, longer(self._pause, retry_after))
+        for piece in self._pieces:
+            piece.job.outcomes.update(dict.fromkeys(piece.positions, unsent))
+        self._pieces.clear()
+
+    def _leave_alone(self, seconds: float | None) -> None:
         """The server has said how long it wants to be left alone, if it has: so nothing more is sent before
         ``reset``."""
         if seconds is not None:
-            job.retry_after = self._pause = longer(self._pause, seconds)
+            self._pause = longer(self._pause, seconds)
             self._dead = self._dead or "the server asked for a pause"
 
     # -- outcomes
 
-    def _settle(self, job: _Job, positions: list[int], answer: Answer) -> list[list[int]]:
-        """Note what an answer means. Returns commands that are to be sent in its place."""
+    def _settle(self, piece: _Piece, answer: Answer) -> None:
+        """Note what an answer means."""
         if answer.kind == "OK":
-            self._store(job, positions, answer)
-            return []
+            self._store(piece, answer)
+            return
         meaning = answer.meaning
-        if len(positions) > 1 and meaning in {Meaning.OTHER, Meaning.QUOTA, Meaning.LIMIT}:
-            half = (len(positions) + 1) // 2
-            return [positions[:half], positions[half:]]
-        if meaning is Meaning.OTHER:
-            self._refuse(job, positions, answer, Again.NEVER)
-            return []
-        self._refuse(job, positions, answer, Again.LATER)
-        if meaning is Meaning.LIMIT and job.doubtful is None:
-            job.doubtful = positions[0]
+        if len(piece.positions) > 1 and meaning in {Meaning.OTHER, Meaning.QUOTA, Meaning.LIMIT}:
+            self._pieces.extendleft(reversed(piece.split((len(piece.positions) + 1) // 2)))
+        elif meaning is Meaning.OTHER:
+            self._refuse(piece, answer, Again.NEVER)
         else:
-            job.stopped = job.stopped or answer.words
-        return []
+            self._refuse(piece, answer, Again.LATER)
+            if meaning is Meaning.LIMIT and self._doubtful is None:
+                self._doubtful = piece.job, piece.positions[0]
+            else:
+                self._stopped = self._stopped or answer.words
 
-    def _store(self, job: _Job, positions: list[int], answer: Answer) -> None:
-        mailbox = job.mailbox
+    def _store(self, piece: _Piece, answer: Answer) -> None:
+        job, mailbox = piece.job, piece.job.batch.mailbox
         key = (mailbox.name, mailbox.uidvalidity)
         lowest = max(mailbox.uidnext, self._highest.get(key, 0) + 1)
         uids: list[int] | None = None
         if answer.code == "APPENDUID":
-            uids = uid_list(answer.argument, len(positions), mailbox.uidvalidity, lowest)
+            uids = uid_list(answer.argument, len(piece.positions), mailbox.uidvalidity, lowest)
         if uids:
             self._highest[key] = uids[-1]
-        for at, position in enumerate(positions):
+        for at, position in enumerate(piece.positions):
             job.outcomes[position] = Stored(mailbox.uidvalidity, uids[at] if uids else None)
-            self._acquit(job, position)
-        if job.doubtful is not None:  # so the limit was of that message alone
-            refused = job.outcomes[job.doubtful]
+            self._suspects.acquit(job.suspect(position))
+        if self._doubtful is not None:  # so the limit was of that message alone
+            doubtful, position = self._doubtful
+            refused = doubtful.outcomes[position]
             assert isinstance(refused, Refused)
-            job.outcomes[job.doubtful] = Refused(refused.reason)
-            job.doubtful = None
+            doubtful.outcomes[position] = Refused(refused.reason)
+            self._doubtful = None
 
-    def _refuse(self, job: _Job, positions: list[int], answer: Answer, again: Again) -> None:
-        for position in positions:
+    def _refuse(self, piece: _Piece, answer: Answer, again: Again) -> None:
+        for position in piece.positions:
             reason = f"the server refused it: {answer.words}"
-            job.outcomes[position] = Refused(reason, again, answer.retry_after)
-            self._acquit(job, position)
-
-    def _lose(self, job: _Job, positions: list[int], conversation: Conversation) -> None:
-        """These were on the wire when the session broke."""
-        self._dead = f"the connection was lost before ({conversation.broken})"
-        job.stopped = conversation.broken
-        bad = conversation.bad
-        for position in positions:
-            job.outcomes[position] = Unknown(conversation.broken, conversation.retry_after)
-            if conversation.retry_after is not None:
-                continue  # it is not about the message
-            key = self._key(job, position)
-            self._strikes[key] += 1
-            if conversation.alone and bad and bad.meaning in {Meaning.OTHER, Meaning.LIMIT}:
-                self._poison[key] = f"the server rejects this message: {bad.words}"
-            elif conversation.alone and self._strikes[key] >= STRIKES:
-                self._poison[key] = (
-                    f"each of the {STRIKES} times that this message was sent, the connection ended: "
-                    f"{conversation.broken}"
-                )
-
-    def _is_suspect(self, job: _Job, position: int) -> bool:
-        return self._key(job, position) in self._strikes
-
-    def _acquit(self, job: _Job, position: int) -> None:
-        self._strikes.pop(self._key(job, position), None)
-
-    @staticmethod
-    def _key(job: _Job, position: int) -> tuple[str, bytes]:
-        return job.mailbox.name, job.uploads[position].octets.digest
+            piece.job.outcomes[position] = Refused(reason, again, answer.retry_after)
+            self._suspects.acquit(piece.job.suspect(position))

@@ -25,6 +25,7 @@ from pop2imap.errors import FolderError
 from pop2imap.model import Mailbox, Outcome, Stored, Upload
 from pop2imap.octets import from_bytes
 from pop2imap.target import Erasing
+from tests.fakes.appending import append
 
 MakeTarget = Callable[[], Erasing]
 Expunge = Callable[[Mailbox, int], None]
@@ -94,12 +95,12 @@ class TargetContract:
         target = make()
         target.open()
         mailbox = target.prepare("INBOX")
-        target.append(mailbox, [upload(PLAIN)])
+        append(target, mailbox, [upload(PLAIN)])
         target.close()
         target.close()
         target.open()
         assert target.prepare("INBOX").messages == 1
-        assert uids(target.append(mailbox, [upload(PLAIN)])) == [mailbox.uidnext + 1]
+        assert uids(append(target, mailbox, [upload(PLAIN)])) == [mailbox.uidnext + 1]
         target.close()
 
     # -- folders
@@ -143,7 +144,7 @@ class TargetContract:
     )
     def test_names_of_all_sorts_are_taken_and_found_again(self, target: Erasing, folder: str) -> None:
         made = target.prepare(folder)
-        uids(target.append(made, [upload(PLAIN)]))
+        uids(append(target, made, [upload(PLAIN)]))
         located = target.locate(folder)
         assert located is not None
         assert (located.name, located.messages) == (made.name, 1)
@@ -163,7 +164,7 @@ class TargetContract:
 
     def test_the_watermark_is_new_at_each_preparation(self, target: Erasing) -> None:
         before = target.prepare("INBOX")
-        (uid,) = uids(target.append(before, [upload(PLAIN)]))
+        (uid,) = uids(append(target, before, [upload(PLAIN)]))
         after = target.prepare("INBOX")
         assert before.uidnext <= uid < after.uidnext
         assert after.messages == 1
@@ -177,7 +178,7 @@ class TargetContract:
             upload(PLAIN + b"2\r\n", date=datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)),
             upload(PLAIN + b"3\r\n", "\\Flagged", "\\Answered", "$Work"),
         ]
-        outcomes = target.append(mailbox, uploads)
+        outcomes = append(target, mailbox, uploads)
         assert [outcome.uidvalidity for outcome in outcomes if isinstance(outcome, Stored)] == [
             mailbox.uidvalidity
         ] * 3
@@ -192,24 +193,24 @@ class TargetContract:
         ]
 
     def test_sending_nothing_is_nothing(self, target: Erasing) -> None:
-        assert target.append(target.prepare("INBOX"), []) == []
+        assert append(target, target.prepare("INBOX"), []) == []
 
     def test_twins_are_two(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
-        assert len(set(uids(target.append(mailbox, [upload(PLAIN), upload(PLAIN)])))) == 2
+        assert len(set(uids(append(target, mailbox, [upload(PLAIN), upload(PLAIN)])))) == 2
         assert len(target.survey(mailbox, 1)) == 2
 
     @pytest.mark.parametrize("sort", AWKWARD)
     def test_awkward_octets_are_found_again(self, target: Erasing, sort: str) -> None:
         mailbox = target.prepare("INBOX")
         sent = upload(AWKWARD[sort])
-        (uid,) = uids(target.append(mailbox, [sent]))
+        (uid,) = uids(append(target, mailbox, [sent]))
         assert target.digests(mailbox, [uid])[uid][1] == sent.octets.match_digest
 
     def test_awkward_octets_are_found_again_when_they_travel_together(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         sent = [upload(octets) for octets in AWKWARD.values()]
-        got = uids(target.append(mailbox, sent))
+        got = uids(append(target, mailbox, sent))
         digests = target.digests(mailbox, got)
         assert [digests[uid][1] for uid in got] == [one.octets.match_digest for one in sent]
 
@@ -219,27 +220,27 @@ class TargetContract:
         sent = [
             upload((b"Subject: x\r\n\r\n" + b"line of text\r\n" * (size // 14 + 1))[:size]) for size in sizes
         ]
-        got = uids(target.append(mailbox, sent))
+        got = uids(append(target, mailbox, sent))
         digests = target.digests(mailbox, got)
         assert [digests[uid][1] for uid in got] == [one.octets.match_digest for one in sent]
 
     def test_hundreds_in_one_call_keep_their_order(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         sent = [upload(PLAIN + b"%d\r\n" % number) for number in range(300)]
-        got = uids(target.append(mailbox, sent))
+        got = uids(append(target, mailbox, sent))
         digests = target.digests(mailbox, got)
         assert [digests[uid][0] for uid in got] == [one.octets.digest for one in sent]
 
     def test_a_survey_begins_where_it_is_told(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
         assert target.survey(mailbox, 1) == []
-        got = uids(target.append(mailbox, [upload(PLAIN)] * 4))
+        got = uids(append(target, mailbox, [upload(PLAIN)] * 4))
         assert [one.uid for one in target.survey(mailbox, got[2])] == got[2:]
         assert target.survey(mailbox, got[-1] + 1) == []
 
     def test_looking_marks_nothing_as_read(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
-        (uid,) = uids(target.append(mailbox, [upload(PLAIN)]))
+        (uid,) = uids(append(target, mailbox, [upload(PLAIN)]))
         target.digests(mailbox, [uid])
         assert target.survey(mailbox, 1)[0].flags == frozenset()
 
@@ -247,7 +248,7 @@ class TargetContract:
         self, target: Erasing, expunge: Expunge
     ) -> None:
         mailbox = target.prepare("INBOX")
-        first, second, third = uids(target.append(mailbox, [upload(PLAIN)] * 3))
+        first, second, third = uids(append(target, mailbox, [upload(PLAIN)] * 3))
         expunge(mailbox, second)
         assert [one.uid for one in target.survey(mailbox, 1)] == [first, third]
         assert set(target.digests(mailbox, [first, second, third, third + 1000])) == {first, third}
@@ -257,7 +258,7 @@ class TargetContract:
         target.survey(mailbox, 1)
         other = make()
         other.open()
-        (uid,) = uids(other.append(other.prepare("INBOX"), [upload(PLAIN, "\\Seen")]))
+        (uid,) = uids(append(other, other.prepare("INBOX"), [upload(PLAIN, "\\Seen")]))
         other.close()
         assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
         assert set(target.digests(mailbox, [uid])) == {uid}
@@ -266,7 +267,7 @@ class TargetContract:
         mailbox = target.prepare("INBOX")
         for number in range(3):
             sent = upload(PLAIN + b"%d\r\n" % number)
-            (uid,) = uids(target.append(mailbox, [sent]))
+            (uid,) = uids(append(target, mailbox, [sent]))
             assert target.digests(mailbox, [uid]) == {uid: (sent.octets.digest, sent.octets.match_digest)}
 
     def test_sending_runs_beside_looking(self, target: Erasing) -> None:
@@ -275,7 +276,7 @@ class TargetContract:
 
         def send() -> None:
             for number in range(20):
-                outcomes.extend(target.append(mailbox, [upload(PLAIN + b"%d\r\n" % number)] * 3))
+                outcomes.extend(append(target, mailbox, [upload(PLAIN + b"%d\r\n" % number)] * 3))
 
         sender = threading.Thread(target=send)
         sender.start()
@@ -293,7 +294,7 @@ class TargetContract:
             datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC),
             DATE,
         ]
-        uids(target.append(mailbox, [upload(PLAIN, date=date) for date in dates]))
+        uids(append(target, mailbox, [upload(PLAIN, date=date) for date in dates]))
         assert [one.date for one in target.survey(mailbox, 1)] == dates
 
     # -- taking back
@@ -309,14 +310,14 @@ class TargetContract:
 
     def test_what_is_erased_is_gone_and_nothing_else_is(self, target: Erasing, exact: bool) -> None:
         mailbox = target.prepare("INBOX")
-        first, second, third, last = uids(target.append(mailbox, [upload(PLAIN, "\\Seen")] * 4))
+        first, second, third, last = uids(append(target, mailbox, [upload(PLAIN, "\\Seen")] * 4))
         before = {one.uid: one for one in target.survey(mailbox, 1)}
         gone = target.erase(mailbox, [first, third, last + 1000], plain=not exact)
         assert gone == {first, third, last + 1000}
         assert target.survey(mailbox, 1) == [before[second], before[last]]
         assert set(target.digests(mailbox, [first, second, third, last])) == {second, last}
         assert target.erase(mailbox, [], plain=not exact) == set()
-        (after,) = uids(target.append(mailbox, [upload(PLAIN)]))
+        (after,) = uids(append(target, mailbox, [upload(PLAIN)]))
         assert after > last
         assert [one.uid for one in target.survey(mailbox, 1)] == [second, last, after]
 
@@ -324,7 +325,7 @@ class TargetContract:
         """If it cannot be told apart from ours, ours stays too."""
         mailbox = target.prepare("INBOX")
         first, marked, last = uids(
-            target.append(mailbox, [upload(PLAIN), upload(PLAIN, "\\Deleted"), upload(PLAIN)])
+            append(target, mailbox, [upload(PLAIN), upload(PLAIN, "\\Deleted"), upload(PLAIN)])
         )
         before = {one.uid: one for one in target.survey(mailbox, 1)}
         if exact:
@@ -339,13 +340,13 @@ class TargetContract:
 
     def test_hundreds_are_erased(self, target: Erasing, exact: bool) -> None:
         mailbox = target.prepare("INBOX")
-        got = uids(target.append(mailbox, [upload(PLAIN + b"%d\r\n" % n) for n in range(450)]))
+        got = uids(append(target, mailbox, [upload(PLAIN + b"%d\r\n" % n) for n in range(450)]))
         assert target.erase(mailbox, got[::2], plain=not exact) == set(got[::2])
         assert [one.uid for one in target.survey(mailbox, 1)] == got[1::2]
 
     def test_nothing_is_erased_in_a_folder_that_was_replaced(self, target: Erasing) -> None:
         mailbox = target.prepare("INBOX")
-        (uid,) = uids(target.append(mailbox, [upload(PLAIN)]))
+        (uid,) = uids(append(target, mailbox, [upload(PLAIN)]))
         with pytest.raises(FolderError):
             target.erase(replace(mailbox, uidvalidity=mailbox.uidvalidity + 1), [uid])
         assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
@@ -355,7 +356,7 @@ class TargetContract:
     ) -> None:
         upper, lower = target.prepare("Upper"), target.prepare("Upper/Lower")
         assert lower.above == ()
-        (uid,) = uids(target.append(lower, [upload(PLAIN)]))
+        (uid,) = uids(append(target, lower, [upload(PLAIN)]))
         assert target.remove(upper.name, upper.uidvalidity)
         assert target.remove(lower.name, lower.uidvalidity)
         assert len(target.survey(lower, 1)) == 1

@@ -19,6 +19,7 @@ from pop2imap.octets import OctetsWriter
 from pop2imap.target.imap import ImapTarget
 from tests.conftest import DovecotFactory
 from tests.contract.target import DATE, PLAIN, Expunge, MakeTarget, TargetContract, uids, upload
+from tests.fakes.appending import append
 from tests.servers.dovecot import MASTER, MASTER_PASSWORD, PASSWORD, Dovecot
 
 BASIC = "IMAP4rev1 UIDPLUS ENABLE IDLE"
@@ -128,7 +129,7 @@ def test_the_identity_names_login_host_and_port() -> None:
 def test_an_administrator_works_in_the_account_of_somebody_else(dovecot: Dovecot, user: str) -> None:
     target = ImapTarget(dovecot.imap(), MASTER, Secret(MASTER_PASSWORD), login_as=user)
     target.open()
-    uids(target.append(target.prepare("INBOX"), [upload(PLAIN)]))
+    uids(append(target, target.prepare("INBOX"), [upload(PLAIN)]))
     target.close()
     assert dovecot.doveadm("mailbox", "status", "-u", user, "messages", "INBOX") == "INBOX messages=1\n"
 
@@ -202,7 +203,7 @@ def test_a_folder_that_somebody_else_made_meanwhile_is_used(
     dovecot.doveadm("mailbox", "create", "-u", user, "Meanwhile")
     mailbox = target.prepare("Meanwhile")
     assert not mailbox.created
-    uids(target.append(mailbox, [upload(PLAIN)]))
+    uids(append(target, mailbox, [upload(PLAIN)]))
 
 
 def test_where_dots_are_refused_they_become_underscores(target: ImapTarget) -> None:
@@ -231,7 +232,7 @@ def test_a_folder_deleted_while_we_run_is_not_made_again(
     dovecot.doveadm("mailbox", "delete", "-u", user, "Gone")
     with pytest.raises(FolderError):
         target.prepare("Gone")
-    (outcome,) = target.append(mailbox, [upload(PLAIN)])
+    (outcome,) = append(target, mailbox, [upload(PLAIN)])
     assert isinstance(outcome, Refused)
     assert outcome.again is Again.LATER
     assert "TRYCREATE" in outcome.reason
@@ -246,7 +247,7 @@ def test_a_folder_replaced_while_we_run_is_noticed(dovecot: Dovecot, user: str, 
         target.survey(mailbox, 1)
     with pytest.raises(FolderError, match="UIDVALIDITY"):
         target.digests(mailbox, [1])
-    (outcome,) = target.append(mailbox, [upload(PLAIN)])
+    (outcome,) = append(target, mailbox, [upload(PLAIN)])
     assert outcome == Stored(mailbox.uidvalidity, None)  # not a UID of the mailbox that was meant
 
 
@@ -264,14 +265,15 @@ def test_permanent_flags_are_those_of_the_server(target: ImapTarget) -> None:
 
 def test_a_name_that_became_dangerous_is_not_sent(target: ImapTarget) -> None:
     mailbox = Mailbox("x", 'x"\r\nA9 CREATE PWNED\r\n', 1, 1, 0)
-    (outcome,) = target.append(mailbox, [upload(PLAIN)])
+    (outcome,) = append(target, mailbox, [upload(PLAIN)])
     assert isinstance(outcome, Refused)
     assert target.locate("PWNED") is None
 
 
 def test_what_must_not_be_sent_is_refused_alone(target: ImapTarget) -> None:
     mailbox = target.prepare("INBOX")
-    outcomes = target.append(
+    outcomes = append(
+        target,
         mailbox,
         [
             upload(PLAIN),
@@ -295,7 +297,9 @@ def test_when_the_account_is_full_the_rest_waits(dovecot_like: DovecotFactory, c
     target = ImapTarget(server.imap(), server.user(), Secret(PASSWORD))
     target.open()
     mailbox = target.prepare("INBOX")
-    outcomes = target.append(mailbox, [upload(b"Subject: %d\r\n\r\n" % n + b"x" * 40_000) for n in range(20)])
+    outcomes = append(
+        target, mailbox, [upload(b"Subject: %d\r\n\r\n" % n + b"x" * 40_000) for n in range(20)]
+    )
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     assert len(stored) == 7  # as many as there is room for
@@ -303,7 +307,7 @@ def test_when_the_account_is_full_the_rest_waits(dovecot_like: DovecotFactory, c
     assert {outcome.again for outcome in refused} == {Again.LATER}
     assert "OVERQUOTA" in refused[0].reason
     assert len(target.survey(mailbox, 1)) == 7
-    (outcome,) = target.append(mailbox, [upload(PLAIN)])
+    (outcome,) = append(target, mailbox, [upload(PLAIN)])
     assert isinstance(outcome, Stored)  # the session lives on, and this one fits
     target.close()
 
@@ -312,14 +316,14 @@ def test_a_session_that_the_server_ended_between_two_calls_is_made_again(
     dovecot: Dovecot, user: str, target: ImapTarget
 ) -> None:
     mailbox = target.prepare("INBOX")
-    uids(target.append(mailbox, [upload(PLAIN)]))
+    uids(append(target, mailbox, [upload(PLAIN)]))
     _kick_uploader(dovecot, user, target)
-    uids(target.append(mailbox, [upload(PLAIN)]))
+    uids(append(target, mailbox, [upload(PLAIN)]))
 
 
 def _kick_uploader(dovecot: Dovecot, user: str, target: ImapTarget) -> None:
     """End all sessions of the user, and open the looking one again."""
-    uploader = target._uploader
+    uploader = target._uploaders[0]
     session = uploader._session
     assert session is not None
     dovecot.kick(user)
@@ -340,7 +344,7 @@ def test_a_large_message_passes_through_without_being_held(dovecot: Dovecot, use
     octets = writer.finish()
     tracemalloc.start()
     try:
-        (uid,) = uids(target.append(mailbox, [Upload(octets, (), DATE)]))
+        (uid,) = uids(append(target, mailbox, [Upload(octets, (), DATE)]))
         assert target.digests(mailbox, [uid])[uid] == (octets.digest, octets.match_digest)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -352,7 +356,7 @@ def test_a_large_message_passes_through_without_being_held(dovecot: Dovecot, use
 
 def test_two_programs_at_once_see_the_same(dovecot: Dovecot, user: str, target: ImapTarget) -> None:
     mailbox = target.prepare("Shared")
-    uids(target.append(mailbox, [upload(PLAIN, "\\Seen", "$Work")]))
+    uids(append(target, mailbox, [upload(PLAIN, "\\Seen", "$Work")]))
     with imaplib.IMAP4("localhost", dovecot.imap_port) as client:
         client.login(user, PASSWORD)
         client.select("Shared")

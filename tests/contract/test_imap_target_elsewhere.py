@@ -11,6 +11,7 @@ from pop2imap.target import Target
 from pop2imap.target.imap import ImapTarget
 from tests.conftest import ServerFactory
 from tests.contract.target import AWKWARD, Expunge, MakeTarget, TargetContract, upload
+from tests.fakes.appending import append
 from tests.servers.behaviour import SETUPS, Setup, words_of
 from tests.servers.server import PASSWORD, Server
 
@@ -75,7 +76,7 @@ def check(target: Target, setup: Setup, messages: list[bytes]) -> None:
     """Each is found again by its digest, or refused for the reason for which this server is known."""
     mailbox = target.prepare("INBOX")
     sent = [upload(octets) for octets in messages]
-    outcomes = target.append(mailbox, sent)
+    outcomes = append(target, mailbox, sent)
     expected = [setup.refuses(octets) for octets in messages]
     refused = [words_of(outcome.reason) if isinstance(outcome, Refused) else "" for outcome in outcomes]
     assert refused == expected

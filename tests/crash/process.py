@@ -15,6 +15,7 @@ import errno
 import gc
 import os
 import pickle
+import queue
 import shutil
 import socket
 import sqlite3
@@ -29,11 +30,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, NoReturn
 
-from pop2imap import folders, migrate, pipeline, placing
+from pop2imap import budgets, folders, migrate, net, pipeline, placing
 from pop2imap.job import Job
 from pop2imap.journal.store import SqlJournal
 from pop2imap.model import Account
-from pop2imap.pipeline import Pipeline, Stop
+from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
 from pop2imap.target import upload
 from tests.crash.outside import Held, Outside
@@ -167,10 +168,10 @@ class _Inside:
         self.clock += timedelta(seconds=seconds)
         self.channel.tell("slept")
 
-    def pipeline(self, *arguments: Any) -> Pipeline:
-        """The real one, with queues that keep to the schedule."""
-        queues: dict[str, Any] = {"_inbox": Queue(self.schedule), "_jobs": Queue(self.schedule)}
-        return Pipeline(*arguments, **queues)
+    def first_of(self, line: _Socket, bell: _Bell) -> bool:
+        """Whether to receive, rather than to see who rang: if both could be, as it falls."""
+        self.schedule.wait()
+        return not (bell.heard() and self.schedule.chance.random() < 0.5)
 
     # -- all of it
 
@@ -181,16 +182,20 @@ class _Inside:
         stand_in(socket, "create_connection", self.connect)
         stand_in(os, "fsync", self.fsync)
         stand_in(sqlite3, "connect", self.open_database)
-        stand_in(migrate, "Pipeline", self.pipeline)
         taking_turns = {"Thread": schedule.Thread, "Condition": schedule.Condition}
         threads = SimpleNamespace(**{**vars(threading), **taking_turns})
-        stand_in(pipeline, "threading", threads)
+        queues = SimpleNamespace(SimpleQueue=partial(Queue, schedule), Empty=queue.Empty)
+        for where in (pipeline, budgets):
+            stand_in(where, "threading", threads)
+        stand_in(pipeline, "queue", queues)
+        stand_in(pipeline, "Bell", _Bell)
+        stand_in(net, "first_of", self.first_of)
         # small mail in small batches: several of them in flight, each of several commands, lower bounds
         # that move on, and a reader that has to wait
         placing.BATCH_MESSAGES = 3
         upload.MULTIAPPEND_MESSAGES = 2
         folders.ROLL = 3
-        pipeline.MEMORY_BUDGET = 7 * (pipeline.OVERHEAD + 200)
+        budgets.MEMORY_BUDGET = 7 * (budgets.OVERHEAD + 200)
         # what recovery overlooks must not be found again by the look for what an older journal does not know
         stand_in(SqlJournal, "unsure_from", lambda journal, mailbox: None)
         self.orders.sabotage()
@@ -229,6 +234,23 @@ class _Database(sqlite3.Connection):
             if self.waits_for_disk:
                 self.inside.keep()
             self.inside.step(f"after a {kind} commit")
+
+
+class _Bell:
+    """As ``net.Bell``: threads take turns, so that nobody is woken."""
+
+    def __init__(self) -> None:
+        self._rung = False
+
+    def ring(self) -> None:
+        self._rung = True
+
+    def heard(self) -> bool:
+        rung, self._rung = self._rung, False
+        return rung
+
+    def close(self) -> None:
+        pass
 
 
 class _Socket:

@@ -137,7 +137,11 @@ class Queue(Generic[T]):
     def put(self, item: T) -> None:
         self._items.append(item)
 
-    def get(self, timeout: float | None = None) -> T:
-        if not self._schedule.wait(lambda: bool(self._items), tires=timeout is not None):
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        if not block:
+            self._schedule.wait()
+        elif not self._schedule.wait(lambda: bool(self._items), tires=timeout is not None):
+            raise queue.Empty
+        if not self._items:
             raise queue.Empty
         return self._items.popleft()

@@ -94,7 +94,7 @@ def test_a_schedule_is_the_same_each_time(place: Path) -> None:
     assert first.steps == again.steps
     other = Explorer(explorer.world, seed=2).uninterrupted()
     assert other.steps != first.steps
-    assert {step.partition(":")[0] for step in first.steps[:-1]} == {"account", "reader", "uploader"}
+    assert {step.partition(":")[0] for step in first.steps[:-1]} == {"account", "reader", "uploader 0"}
 
 
 # -- programs that are wrong

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from pop2imap.errors import Again, ConnectionLost, FolderError
 from pop2imap.model import Found, Mailbox, Outcome, Refused, Stored, Unknown, Upload
 from pop2imap.octets import from_bytes
-from pop2imap.target import TargetFacts
+from pop2imap.target import Feed, TargetFacts
 
 Rewrite = Callable[[bytes], bytes]
 
@@ -237,7 +237,11 @@ class MemoryTarget:
         assert found is not None
         return found
 
-    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+    def append(self, feed: Feed, session: int = 0) -> None:
+        while (batch := feed.next(wait=True)) is not None:
+            feed.done(batch, self._append(batch.mailbox, batch.uploads))
+
+    def _append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
         server = self.server
         server.log.append(("append", mailbox.name))
         if not (self._open and self._uploads):

@@ -205,7 +205,7 @@ class Scripted(net.Connection):
         words = capable if b" CAPABILITY" in octets else self._words
         self._coming += words + b"\r\n" + tag + b" OK done\r\n"
 
-    def receive(self, most: int = 1 << 18, *, begun: bool = False) -> bytes:
+    def receive(self, most: int = 1 << 18, *, begun: bool = False, unless: net.Bell | None = None) -> bytes:
         if not self._coming:
             raise ConnectionLost("the server closed it", where="imap.example")
         octets, self._coming = self._coming[:most], self._coming[most:]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pop2imap import net, octets, pipeline, sizes
+from pop2imap import budgets, net, octets, sizes
 from pop2imap.credentials import Secret
 from pop2imap.errors import ExitCode, ProtocolError
 from pop2imap.headers import MAX_BLOCK, MAX_FIELDS
@@ -300,7 +300,7 @@ def test_messages_that_were_not_asked_for_are_not_taken_for_those_that_were(migr
 
 
 def test_what_is_on_the_way_is_bounded_whatever_the_sizes() -> None:
-    assert octets.SPOOL_AT < pipeline.MEMORY_BUDGET < pipeline.SPOOL_BUDGET < sizes.MAX_MESSAGE
+    assert octets.SPOOL_AT < budgets.MEMORY_BUDGET < budgets.SPOOL_BUDGET < sizes.MAX_MESSAGE
 
 
 def test_the_page_on_security_tells_the_limits_that_there_are() -> None:
@@ -317,7 +317,7 @@ def test_the_page_on_security_tells_the_limits_that_there_are() -> None:
         "one whole IMAP answer, without messages": f"{answers.UNTAGGED_LIMIT // mib} MiB",
         "a message that is read from a source": f"{sizes.MAX_MESSAGE // gib} GiB; `--max-message-size`",
         "messages on their way": (
-            f"{pipeline.MEMORY_BUDGET // mib} MiB in memory, {pipeline.SPOOL_BUDGET // mib} MiB on disk"
+            f"{budgets.MEMORY_BUDGET // mib} MiB in memory, {budgets.SPOOL_BUDGET // mib} MiB on disk"
         ),
         "time to connect to one address": f"{net.Timeouts().connect:.0f} s",
         "silence": f"{net.Timeouts().idle:.0f} s",

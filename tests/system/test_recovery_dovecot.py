@@ -17,6 +17,7 @@ from pop2imap.octets import from_bytes
 from pop2imap.recovery import Recovered, recover
 from pop2imap.target.imap import ImapTarget
 from tests.contract.target import AWKWARD, DATE, PLAIN
+from tests.fakes.appending import append
 from tests.servers.dovecot import PASSWORD, Dovecot
 
 FOLDER = "Clients/ACME"
@@ -58,7 +59,7 @@ def interrupted(journal: SqlJournal, target: ImapTarget, *unsent: str) -> None:
         ],
     )  # fmt: skip
     uploads = [Upload(whole, (), DATE) for name, whole in octets.items() if name not in unsent]
-    assert all(isinstance(outcome, Stored) for outcome in target.append(mailbox, uploads))
+    assert all(isinstance(outcome, Stored) for outcome in append(target, mailbox, uploads))
 
 
 def found_out(journal: SqlJournal, target: ImapTarget) -> Recovered:

@@ -33,6 +33,7 @@ from pop2imap.matching import match
 from pop2imap.model import Account, Found, Key, Mailbox, Outcome, Upload
 from pop2imap.octets import from_bytes
 from pop2imap.recovery import recover
+from tests.fakes.appending import append
 from tests.fakes.memory_target import Fate, MemoryServer, MemoryTarget
 
 DATE = datetime(2019, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -267,7 +268,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         coming = iter(fates)
         self.server.fate = lambda upload: next(coming, Fate.STORED)
         uploads = [Upload(from_bytes(self.octets[key]), (), DATE) for key in batch.keys]
-        batch.outcomes = self.target.append(batch.mailbox, uploads)
+        batch.outcomes = append(self.target, batch.mailbox, uploads)
 
     @precondition(lambda self: any(batch.outcomes for batch in self.in_flight))
     @rule(data=st.data())
@@ -379,7 +380,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                     )
                     self.server.fate = lambda upload: Fate.STORED
                     uploads = [Upload(from_bytes(self.octets[key]), (), DATE) for key in keys]
-                    self.journal.settle(zip(ids, self.target.append(mailbox, uploads), strict=True))
+                    self.journal.settle(zip(ids, append(self.target, mailbox, uploads), strict=True))
             self.check_at_end(self.journal.lookup([key for key, _ in SOURCE]))
         finally:
             self.journal.close()

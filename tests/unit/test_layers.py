@@ -45,6 +45,7 @@ LAYERS = (
         "sameness",
         "seeking",
         "verify",
+        "budgets",
         "pipeline",
         "placing",
         "forecast",

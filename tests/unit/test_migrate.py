@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -26,7 +26,7 @@ from pop2imap.errors import (
 from pop2imap.job import Job
 from pop2imap.journal.history import read_history
 from pop2imap.migrate import migrate
-from pop2imap.model import Account, Mailbox, Outcome, Refused, Remark, Upload
+from pop2imap.model import Account, Refused, Remark, Upload
 from pop2imap.options import Mark, Options
 from pop2imap.pipeline import Stop
 from pop2imap.progress import Silent
@@ -35,7 +35,7 @@ from pop2imap.rules import toml
 from pop2imap.sources import Source
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.sources.pop3 import Pop3Source
-from pop2imap.target import Target
+from pop2imap.target import Feed, Target
 from tests.fakes.memory_target import Fate, MemoryServer, MemoryTarget, like_courier, like_dovecot
 from tests.fakes.pop3_server import Maildrop, Pop3Server
 
@@ -337,10 +337,10 @@ def test_an_uploading_session_that_cannot_be_opened_at_once_is_tried_again(
     tries = iter([True])
     append = MemoryTarget.append
 
-    def no_connection(target: MemoryTarget, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
-        if next(tries, False):
-            return [Refused("not sent: nothing listens there", Again.NOW)] * len(uploads)
-        return append(target, mailbox, uploads)
+    def no_connection(target: MemoryTarget, feed: Feed, session: int = 0) -> None:
+        while next(tries, False) and (batch := feed.next(wait=True)):
+            feed.done(batch, [Refused("not sent: nothing listens there", Again.NOW)] * len(batch.uploads))
+        append(target, feed, session)
 
     monkeypatch.setattr(MemoryTarget, "append", no_connection)
     report = bench.run(bench.mbox(mail(1), mail(2)))

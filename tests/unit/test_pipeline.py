@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
+from pop2imap.budgets import MEMORY_BUDGET, Budget, Budgets
 from pop2imap.decide import Decided
 from pop2imap.errors import ConnectionLost, Pop2imapError, ServerBusy
 from pop2imap.headers import Headers
 from pop2imap.model import (
     Account,
+    Batch,
     DateFrom,
     Decision,
     Key,
@@ -25,8 +27,8 @@ from pop2imap.model import (
     Upload,
 )
 from pop2imap.octets import from_bytes
-from pop2imap.pipeline import MEMORY_BUDGET, Batch, Budget, Budgets, Pipeline
-from pop2imap.target import Target
+from pop2imap.pipeline import Pipeline
+from pop2imap.target import Feed, Target
 
 MAILBOX = Mailbox("INBOX", "INBOX", 1, 1, 0)
 WHEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -47,13 +49,16 @@ class Wire:
         self._outcome = outcome or Stored(1, None)
         self.sent: list[int] = []
         self.threads: set[str] = set()
+        self.before: Callable[[], None] = lambda: None  # called before each batch
 
-    def append(self, mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
+    def append(self, feed: Feed, session: int = 0) -> None:
         self.threads.add(threading.current_thread().name)
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        self.sent += [upload.octets.size for upload in uploads]
-        return [self._outcome] * len(uploads)
+        while (batch := feed.next(wait=True)) is not None:
+            self.before()
+            if isinstance(self._outcome, Exception):
+                raise self._outcome
+            self.sent += [upload.octets.size for upload in batch.uploads]
+            feed.done(batch, [self._outcome] * len(batch.uploads))
 
 
 class Places:
@@ -119,7 +124,7 @@ def test_everything_read_is_sent_in_order_by_three_threads() -> None:
     assert line.places.unread == [3]
     assert line.places.settled == [Stored(1, None)] * 4
     assert line.places.threads == {threading.current_thread().name}
-    assert line.wire.threads == {"uploader"}
+    assert line.wire.threads == {"uploader 0"}
 
 
 def test_what_takes_the_place_of_a_refused_batch_is_sent_though_all_is_read() -> None:
@@ -168,13 +173,7 @@ def test_a_defect_of_the_target_is_not_hidden_and_leaves_outcomes_unknown() -> N
 
 def test_a_stop_lets_what_is_on_the_wire_come_to_its_end() -> None:
     line = Line((decided(n) for n in range(1, 10_000)), Wire())
-    append = line.wire.append
-
-    def stop_then_append(mailbox: Mailbox, uploads: Sequence[Upload]) -> list[Outcome]:
-        line.stop.set()
-        return append(mailbox, uploads)
-
-    line.wire.append = stop_then_append  # type: ignore[method-assign]
+    line.wire.before = line.stop.set
     assert line.pipeline.run() is False
     assert len(line.places.settled) == len(line.wire.sent) >= 3
 

@@ -19,6 +19,7 @@ from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.model import Account, Key, Outcome, Upload
 from pop2imap.octets import from_bytes
 from pop2imap.recovery import FENCE, Recovered, RecoveredMailbox, recover
+from tests.fakes.appending import append
 from tests.fakes.memory_target import (
     Fate,
     MemoryServer,
@@ -104,7 +105,7 @@ class World:
         fate = iter(fates)
         self.server.fate = lambda upload: next(fate, Fate.STORED)
         uploads = [Upload(from_bytes(octets), ("\\Seen",), date) for _, octets in named]
-        outcomes = self.target.append(self.target.prepare(folder), uploads)
+        outcomes = append(self.target, self.target.prepare(folder), uploads)
         self.server.fate = lambda upload: Fate.STORED
         if settle:
             self.open_journal.settle(zip(ids, outcomes, strict=True))
