@@ -14,6 +14,7 @@ way up to *decide*.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.listed import Listed, Renamed, Wanted, list_source
 from pop2imap.model import SETTLED, Account, Key, Octets, Ref
-from pop2imap.pipeline import Pipeline, Stop, pause
+from pop2imap.pipeline import Ahead, Pipeline, Stop, pause
 from pop2imap.placing import Placer
 from pop2imap.plan import plan
 from pop2imap.progress import Progress
@@ -127,6 +128,7 @@ class _Run:
         self.connected = False
         self.harm: Callable[[Octets], str] = lambda octets: ""
         self.connections = 1
+        self.ahead: tuple[Source, Ahead] | None = None
         self.pipeline: Pipeline | None = None
         self.quarantine = Quarantine(job.options.quarantine) if job.options.quarantine else None
         self.cut_short = False  # by the limit: then no later source comes before the rest of this one
@@ -171,9 +173,32 @@ class _Run:
         pause(seconds, self.stop, self.sleep)
 
     def _attempt(self) -> None:
-        target = self.job.target
         refuse_half_undone(self.journal)
-        target.close()
+        self.job.target.close()
+        self._open_ahead()
+        try:
+            self._move_all()
+        finally:
+            self._give_up_ahead()
+
+    def _open_ahead(self) -> None:
+        """Open the first source while the target is being opened; unless something else may have to be waited for
+        first, since a server does not wait for long."""
+        if self.to_do and not self.journal.missing and not self.journal.mailboxes_in_doubt():
+            source = self.to_do[0]
+            self.ahead = source, Ahead(lambda: self._open(source))
+
+    def _give_up_ahead(self) -> None:
+        """What was opened ahead, and not come to."""
+        if self.ahead is not None:
+            source, ahead = self.ahead
+            self.ahead = None
+            with contextlib.suppress(Exception):  # something else has ended this
+                ahead.wait()
+            self.builder.source_remarks(source.id, source.close(settled=False))
+
+    def _move_all(self) -> None:
+        target = self.job.target
         facts = target.open()
         self.harm = Linter(facts).harm
         self.connections = self.job.options.connections or (SESSIONS_OF_SLOW if facts.one_at_a_time else 1)
@@ -213,7 +238,11 @@ class _Run:
         """One source, once through. Raises what the source or the target raised."""
         settled = False
         try:
-            self._open(source)
+            if self.ahead is not None and self.ahead[0] is source:
+                ahead, self.ahead = self.ahead[1], None
+                ahead.wait()
+            else:
+                self._open(source)
             listed = list_source(
                 source,
                 rules=self.job.rules,

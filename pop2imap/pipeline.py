@@ -65,6 +65,28 @@ def pause(seconds: float, stop: threading.Event, sleep: Callable[[float], None])
             raise NotFinished("stopped while waiting", todo="run again: it goes on from here")
 
 
+class Ahead:
+    """Something that is done on a thread of its own, while the caller does something else."""
+
+    def __init__(self, what: Callable[[], None]) -> None:
+        self._what = what
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._do, name="ahead", daemon=True)
+        self._thread.start()
+
+    def _do(self) -> None:
+        try:
+            self._what()
+        except Exception as error:
+            self._error = error
+
+    def wait(self) -> None:
+        """Until it is done. Raises what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
 @dataclass(frozen=True, slots=True)
 class _Blocked:
     """The reader waits for room."""

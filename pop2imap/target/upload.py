@@ -1,7 +1,7 @@
 """The uploading half of the IMAP target: sessions of their own that do nothing but APPEND.
 
 No mailbox is ever selected on one (QUIRK(Courier): after EXAMINE a session refuses every APPEND). It is made
-when it is first needed, and made again when it was lost while nothing was in flight, when nothing can be in
+before there is anything to send, and made again when it was lost while nothing was in flight, when nothing can be in
 doubt. Once something is in doubt, it stays closed until ``reset``.
 
 How messages travel, by what the server offers: with MULTIAPPEND in commands of many messages, each command
@@ -49,6 +49,7 @@ class _Job:
     """One batch, and the outcomes of its uploads so far, by position."""
 
     batch: Batch
+    number: int
     name: bytes = b""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
@@ -70,6 +71,11 @@ class _Piece:
     alone: bool = False
     careful: bool = False
     lonely: bool = False
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in the order in which everything came."""
+        return self.job.number, self.positions[0]
 
     def split(self, at: int) -> tuple[_Piece, _Piece]:
         before, after = self.positions[:at], self.positions[at:]
@@ -102,10 +108,14 @@ class Uploader:
     def _begin(self) -> None:
         """Nothing is on its way."""
         self._jobs: list[_Job] = []
+        self._taken = 0  # batches, so far
         self._pieces: deque[_Piece] = deque()  # to be sent
         self._travelling: dict[Command, _Piece] = {}
         self._stopped = ""  # why nothing of what was taken is to be sent any more
         self._doubtful: tuple[_Job, int] | None = None  # refused with a limit, and nothing accepted since
+        self._not_ready: Pop2imapError | None = (
+            None  # what came of making a session, before there was anything to send
+        )
 
     def reset(self) -> None:
         """Whatever was in doubt is resolved: sending may begin anew."""
@@ -122,6 +132,11 @@ class Uploader:
         """See ``Target.append``. Raises only what reading a message raises (LocalIOError); the session is
         closed then, and every batch that is not done must count as unknown."""
         self._begin()
+        if self._session is None and not self._dead:
+            try:
+                self._ready()  # while the first batch is made
+            except Pop2imapError as error:
+                self._not_ready = error
         while True:
             while (batch := feed.next(wait=not self._jobs)) is not None:
                 self._take(batch)
@@ -142,7 +157,8 @@ class Uploader:
     # -- from batches to pieces
 
     def _take(self, batch: Batch) -> None:
-        job = _Job(batch)
+        job = _Job(batch, self._taken)
+        self._taken += 1
         self._jobs.append(job)
         try:
             job.name = encoded(batch.mailbox.name)
@@ -239,6 +255,9 @@ class Uploader:
                 self._stop(self._stopped or self._dead)
                 return
             try:
+                if self._not_ready is not None:
+                    error, self._not_ready = self._not_ready, None
+                    raise error
                 self._ready()
             except Pop2imapError as error:
                 self._leave_alone(error.retry_after)
@@ -256,7 +275,7 @@ class Uploader:
             self._settle(self._travelling.pop(command), command.answer)
         self._leave_alone(talk.retry_after)
         if talk.halted or talk.broken:
-            self._pieces.extendleft(self._travelling.pop(one) for one in reversed(talk.take_back()))
+            self._send_later(*(self._travelling.pop(command) for command in talk.take_back()))
         if talk.broken:
             self._broke(talk)
 
@@ -272,13 +291,17 @@ class Uploader:
                     pieces.insert(0, rest)
                 alone = piece.alone or self._doubtful is not None
                 if self._travelling and (alone or any(one.alone for one in self._travelling.values())):
-                    self._pieces.extendleft(reversed([piece, *pieces]))
+                    self._send_later(piece, *pieces)
                     return
                 piece.alone, piece.lonely = alone, not self._travelling
                 uploads = [piece.job.batch.uploads[position] for position in piece.positions]
                 command = Command(piece.job.name, uploads, careful=piece.careful)
                 self._travelling[command] = piece
                 talk.add(command)
+
+    def _send_later(self, *pieces: _Piece) -> None:
+        """These are to be sent after all, or again."""
+        self._pieces = deque(sorted((*pieces, *self._pieces), key=lambda piece: piece.place))
 
     def _exchange(self, session: Session, talk: Conversation, bell: Bell) -> None:
         """Carry octets between the conversation and the server, until there may be something to note, or the bell
@@ -343,7 +366,7 @@ class Uploader:
             return
         meaning = answer.meaning
         if len(piece.positions) > 1 and meaning in {Meaning.OTHER, Meaning.QUOTA, Meaning.LIMIT}:
-            self._pieces.extendleft(reversed(piece.split((len(piece.positions) + 1) // 2)))
+            self._send_later(*piece.split((len(piece.positions) + 1) // 2))
         elif meaning is Meaning.OTHER:
             self._refuse(piece, answer, Again.NEVER)
         else:

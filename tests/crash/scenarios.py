@@ -76,6 +76,9 @@ class Scenario:
     uidl: bool = True
     assume_empty: bool = True
     """Then recovery alone has to know: nothing that was sent is found again as present."""
+    connections: int = 1
+    unordered: bool = False
+    """Whether several of the connections may upload to one folder."""
 
 
 _twin = letter("twin", name="t")
@@ -106,6 +109,22 @@ SCENARIOS = {
             _SIX[1],
         ),
         rules=_RULES,
+    ),
+    "several sessions": Scenario(
+        (
+            letter("list 1", name="l1"),
+            _SIX[0],
+            letter("both 1", name="b1"),
+            letter("list 1", name="l1"),
+            _SIX[1],
+            letter("both 1", name="b1"),
+            _SIX[2],
+        ),
+        rules=_RULES,
+        connections=3,
+    ),
+    "several sessions for one folder": Scenario(
+        (_twin, _SIX[0], _twin, _twin, _SIX[1], _twin, _SIX[2], _twin), connections=2, unordered=True
     ),
     "a refused message": Scenario(
         (_SIX[0], letter("bad", body=b"refuse me\r\n"), _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
@@ -201,6 +220,8 @@ class World:
             state_dir=state,
             mark=Mark("unseen"),
             assume_empty=self.scenario.assume_empty,
+            connections=self.scenario.connections,
+            unordered=self.scenario.unordered,
             repair=self.scenario.repair,
             quarantine=self.quarantine if self.scenario.repair else None,
         )

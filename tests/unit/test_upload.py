@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from pop2imap.credentials import Secret
 from pop2imap.errors import Again, LocalIOError
-from pop2imap.model import Mailbox, Outcome, Refused, Stored, Unknown, Upload
+from pop2imap.model import Batch, Mailbox, Outcome, Refused, Stored, Unknown, Upload
 from pop2imap.octets import from_bytes
+from pop2imap.pipeline import Lane
 from pop2imap.target.append import LITERAL_PLUS, LITERAL_PLUS_EXCHANGE
 from pop2imap.target.imap import ImapTarget
 from pop2imap.target.suspects import STRIKES
 from pop2imap.target.upload import MULTIAPPEND_MESSAGES
-from tests.fakes.appending import append
+from tests.fakes.appending import append, append_each
 from tests.fakes.imap_server import CAPABILITIES, PASSWORD, USER, ImapAccount, ImapServer
 
 SINGLE = CAPABILITIES.replace("MULTIAPPEND ", "")
@@ -439,6 +443,99 @@ def test_a_command_is_not_too_long() -> None:
         assert server.appends == 3
         assert shape(append(target, mailbox, mail(6, 7_000_000))) == "S" * 6
         assert server.appends == 6
+
+
+# -- several batches
+
+
+class Told:
+    """Octets that say when they are sent."""
+
+    def __init__(self, octets: bytes, told: threading.Event) -> None:
+        self._octets, self._told = from_bytes(octets), told
+        self.size, self.digest = self._octets.size, self._octets.digest
+        self.match_digest, self.likely_sizes = self._octets.match_digest, self._octets.likely_sizes
+
+    def head(self) -> bytes:
+        return self._octets.head()
+
+    def chunks(self) -> Iterator[bytes]:
+        self._told.set()
+        return self._octets.chunks()
+
+
+PATIENCE = 30.0
+
+
+@pytest.mark.parametrize("capabilities", [CAPABILITIES, SINGLE])
+def test_the_next_batch_does_not_wait_for_the_answer_to_the_one_before(capabilities: str) -> None:
+    """The server keeps its answer to the first until the second, which came only then, is being sent."""
+    arrived, sending = threading.Event(), threading.Event()
+
+    def verdict(messages: list[bytes]) -> None:
+        if messages[-1].startswith(b"last of the first"):
+            arrived.set()
+            assert sending.wait(PATIENCE)
+
+    account = ImapAccount(capabilities=capabilities, verdict=verdict)
+    first = [*mail(1), Upload(from_bytes(b"last of the first"), (), DATE)]
+    second = [Upload(Told(b"second", sending), (), DATE)]
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with opened(account) as (target, mailbox, _):
+        lane = Lane(0, inbox)
+        uploading = threading.Thread(target=lane.serve, args=[target])
+        uploading.start()
+        lane.put(Batch(mailbox, [1, 2], first))
+        assert arrived.wait(PATIENCE)
+        lane.put(Batch(mailbox, [3], second))
+        done = [inbox.get(timeout=PATIENCE) for _ in range(2)]
+        lane.end()
+        uploading.join(PATIENCE)
+    assert [list(one.batch.ids) for one in done] == [[1, 2], [3]]
+    assert [shape(one.outcomes) for one in done] == ["SS", "S"]
+    lane.bell.close()
+
+
+@EVERY_WAY
+def test_a_refusal_in_one_batch_costs_one_message_of_all(capabilities: str) -> None:
+    account = ImapAccount(capabilities=capabilities, verdict=refusing(3))
+    uploads = mail(12)
+    with opened(account) as (target, mailbox, _):
+        batches = [(mailbox, uploads[:5]), (mailbox, uploads[5:9]), (mailbox, uploads[9:])]
+        outcomes = append_each(target, batches)
+    assert [shape(one) for one in outcomes] == ["SSSNS", "SSSS", "SSS"]
+    assert len(account.octets()) == 11
+
+
+@EVERY_WAY
+def test_a_full_account_ends_all_batches(capabilities: str) -> None:
+    account = ImapAccount(
+        capabilities=capabilities, verdict=refusing(*range(4, 20), words=b"NO [OVERQUOTA] x")
+    )
+    uploads = mail(12)
+    with opened(account) as (target, mailbox, _):
+        outcomes = append_each(target, [(mailbox, uploads[:6]), (mailbox, uploads[6:])])
+        assert [shape(one) for one in outcomes] == ["SSSSLL", "LLLLLL"]
+        assert shape(append(target, mailbox, mail(2))) == "SS"
+
+
+@EVERY_WAY
+def test_a_limit_at_the_end_of_a_batch_is_told_by_the_next_batch(capabilities: str) -> None:
+    account = ImapAccount(capabilities=capabilities, verdict=refusing(2, words=b"NO [LIMIT] too many"))
+    uploads = mail(5)
+    with opened(account) as (target, mailbox, _):
+        outcomes = append_each(target, [(mailbox, uploads[:3]), (mailbox, uploads[3:])])
+    # in one command with others it is found only when the second batch is there already: then nothing tells
+    assert [shape(one) for one in outcomes] == ["SSL" if "MULTIAPPEND" in capabilities else "SSN", "SS"]
+
+
+def test_each_upload_session_has_its_own_connection() -> None:
+    account = ImapAccount()
+    with opened(account) as (target, mailbox, server):
+        assert shape(append(target, mailbox, mail(2), session=0)) == "SS"
+        assert shape(append(target, mailbox, mail(2), session=1)) == "SS"
+        assert shape(append(target, mailbox, mail(2), session=0)) == "SS"
+        assert len(server.sessions) == 3  # one to look
 
 
 # -- UIDs
