@@ -1,8 +1,9 @@
-"""The exact octets of a message: digested while they stream in, held in memory or, when large, in a file.
+"""The exact octets of a message, with their digests: held in memory or, when large, in a file.
 
-A message is written once, in chunks, into an :class:`OctetsWriter`, which takes both digests on the way and
-counts what matters about its shape. Past ``SPOOL_AT`` octets it moves to an unnamed temporary file, so memory
-stays bounded whatever a source sends, and nothing is left behind however the process ends.
+A message is written once, in chunks, into an :class:`OctetsWriter`. Past ``SPOOL_AT`` octets it moves to an unnamed
+temporary file, so memory stays bounded whatever a source sends, and nothing is left behind however the process
+ends. The digest names the message, so it is taken at once; what else can be told of its octets is told when somebody
+asks: many a message is settled without, and what lies in memory is digested in one go.
 
 ``match_digest`` answers one question: *is what this server holds that message, although the server rewrote
 it?* Servers answer OK to an APPEND and store other octets: Dovecot turns bare LF and CR CR LF into CRLF and
@@ -44,10 +45,8 @@ class MatchDigest:
         self._sha = hashlib.sha256()
         self._in_head = True
         self._at_line_start = True  # an empty first line ends an empty header
-        self._ends = _LineEnds()
 
     def update(self, octets: bytes) -> None:
-        self._ends.update(octets)
         if self._in_head:
             end = self._end_of_head(octets)
             if end is None:
@@ -72,10 +71,6 @@ class MatchDigest:
 
     def digest(self) -> bytes:
         return self._sha.digest()
-
-    def likely_sizes(self) -> frozenset[int]:
-        """Lengths with which servers are known to store what came so far, its own among them."""
-        return self._ends.likely_sizes()
 
 
 class _LineEnds:
@@ -106,9 +101,21 @@ class _LineEnds:
 
 def match_digest(octets: bytes) -> bytes:
     """The match digest of a whole message: 32 bytes."""
+    return _match_digest((octets,))
+
+
+def _match_digest(chunks: Iterable[bytes]) -> bytes:
     matched = MatchDigest()
-    matched.update(octets)
+    for chunk in chunks:
+        matched.update(chunk)
     return matched.digest()
+
+
+def _likely_sizes(chunks: Iterable[bytes]) -> frozenset[int]:
+    ends = _LineEnds()
+    for chunk in chunks:
+        ends.update(chunk)
+    return ends.likely_sizes()
 
 
 class _SpoolFile:
@@ -131,31 +138,43 @@ class StoredOctets:
     """What :meth:`OctetsWriter.finish` returns; satisfies :class:`pop2imap.model.Octets`.
 
     Safe to read from several threads at once (``pread``). The spool file, if any, has no name: it goes when
-    the last reference goes, or with the process.
+    the last reference goes, or with the process. Whatever reads from it may raise LocalIOError.
     """
 
-    __slots__ = ("_file", "_memory", "digest", "likely_sizes", "match_digest", "size")
+    __slots__ = ("_file", "_likely_sizes", "_match_digest", "_memory", "digest", "size")
 
     def __init__(
-        self,
-        size: int,
-        digest: bytes,
-        match: MatchDigest,
-        *,
-        memory: bytes = b"",
-        file: _SpoolFile | None = None,
+        self, size: int, digest: bytes, *, memory: bytes = b"", file: _SpoolFile | None = None
     ) -> None:
         self.size = size
         self.digest = digest
-        self.match_digest = match.digest()
-        self.likely_sizes = match.likely_sizes()
         self._memory = memory
         self._file = file
+        self._match_digest: bytes | None = None
+        self._likely_sizes: frozenset[int] | None = None
+
+    @property
+    def match_digest(self) -> bytes:
+        """See :class:`MatchDigest`. Taken when first asked for."""
+        if self._match_digest is None:
+            self._match_digest = _match_digest(self._pieces())
+        return self._match_digest
+
+    @property
+    def likely_sizes(self) -> frozenset[int]:
+        """Lengths with which servers are known to store it, its own among them."""
+        if self._likely_sizes is None:
+            self._likely_sizes = _likely_sizes(self._pieces())
+        return self._likely_sizes
 
     @property
     def in_memory(self) -> int:
         """Octets of memory this message holds: its size, or 0 when it lies in a spool file."""
         return len(self._memory)
+
+    def _pieces(self) -> Iterable[bytes]:
+        """The octets in as few pieces as there are."""
+        return self.chunks() if self._file is not None else (self._memory,)
 
     def chunks(self) -> Iterator[bytes]:
         if self._file is None:
@@ -187,35 +206,34 @@ class OctetsWriter:
     def __init__(self, spool: Path | None = None, *, spool_at: int = SPOOL_AT) -> None:
         self._spool = spool
         self._spool_at = spool_at
-        self._sha = hashlib.sha256()
-        self._match = MatchDigest()
         self._pieces: list[bytes] = []
         self._file: _SpoolFile | None = None
+        self._sha = hashlib.sha256()  # of what is in the file
         self.size = 0
 
     def write(self, octets: bytes) -> None:
         """Append ``octets``. Raises LocalIOError when the spool directory is full or not writable."""
-        self._sha.update(octets)
-        self._match.update(octets)
         self.size += len(octets)
-        if self._file is None and self.size <= self._spool_at:
-            self._pieces.append(octets)
-            return
+        self._pieces.append(octets)
+        if self.size > self._spool_at:
+            self._to_file()
+
+    def _to_file(self) -> None:
         with self._spool_errors():
             if self._file is None:
                 self._file = _SpoolFile(self._spool)
-                self._file.file.writelines(self._pieces)
-                self._pieces.clear()
-            self._file.file.write(octets)
+            for piece in self._pieces:
+                self._sha.update(piece)
+                self._file.file.write(piece)
+            self._pieces.clear()
 
     def finish(self) -> StoredOctets:
         """The message, complete. The writer must not be used again."""
-        if self._file is not None:
-            with self._spool_errors():
-                self._file.file.flush()
-        return StoredOctets(
-            self.size, self._sha.digest(), self._match, memory=b"".join(self._pieces), file=self._file
-        )
+        if self._file is None:
+            return _in_memory(b"".join(self._pieces))
+        with self._spool_errors():
+            self._file.file.flush()
+        return StoredOctets(self.size, self._sha.digest(), file=self._file)
 
     @contextlib.contextmanager
     def _spool_errors(self) -> Iterator[None]:
@@ -237,6 +255,10 @@ def from_chunks(chunks: Iterable[bytes], spool: Path | None = None) -> StoredOct
     return writer.finish()
 
 
-def from_bytes(octets: bytes) -> StoredOctets:
-    """A message that is in memory already."""
-    return from_chunks([octets])
+def from_bytes(octets: bytes, spool: Path | None = None) -> StoredOctets:
+    """A message that is in memory already; as elsewhere, a large one does not stay there."""
+    return _in_memory(octets) if len(octets) <= SPOOL_AT else from_chunks((octets,), spool)
+
+
+def _in_memory(octets: bytes) -> StoredOctets:
+    return StoredOctets(len(octets), hashlib.sha256(octets).digest(), memory=octets)

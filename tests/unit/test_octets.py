@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pop2imap.errors import LocalIOError
-from pop2imap.octets import OctetsWriter, from_bytes, from_chunks, match_digest
+from pop2imap.octets import (
+    SPOOL_AT,
+    MatchDigest,
+    OctetsWriter,
+    from_bytes,
+    from_chunks,
+    match_digest,
+)
 from tests.servers.behaviour import courier_keeps, cyrus_keeps, dovecot_keeps
 
 AWKWARD = st.lists(
@@ -19,15 +26,34 @@ AWKWARD = st.lists(
 ).map(b"".join)
 
 
-@given(octets=AWKWARD, cuts=st.lists(st.integers(0, 60), max_size=5))
-def test_pieces_make_no_difference(octets: bytes, cuts: list[int]) -> None:
+@given(octets=AWKWARD, cuts=st.lists(st.integers(0, 60), max_size=5), chunk=st.integers(1, 20))
+def test_pieces_make_no_difference(octets: bytes, cuts: list[int], chunk: int) -> None:
     ends = sorted(min(cut, len(octets)) for cut in cuts)
     pieces = [octets[a:b] for a, b in zip([0, *ends], [*ends, len(octets)], strict=True)]
-    whole, pieced = from_bytes(octets), from_chunks(pieces)
-    assert pieced.digest == whole.digest == hashlib.sha256(octets).digest()
-    assert pieced.match_digest == whole.match_digest == match_digest(octets)
-    assert pieced.likely_sizes == whole.likely_sizes
-    assert b"".join(pieced.chunks()) == octets
+    matched = MatchDigest()
+    writer = OctetsWriter(spool_at=0)
+    for piece in pieces:
+        matched.update(piece)
+        writer.write(piece)
+    whole, pieced, spooled = from_bytes(octets), from_chunks(pieces), writer.finish()
+    assert pieced.digest == spooled.digest == whole.digest == hashlib.sha256(octets).digest()
+    assert matched.digest() == whole.match_digest == match_digest(octets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pop2imap.octets.CHUNK", chunk)
+        for other in (pieced, spooled):
+            assert other.match_digest == whole.match_digest
+            assert other.likely_sizes == whole.likely_sizes
+            assert b"".join(other.chunks()) == octets
+
+
+def test_a_large_message_does_not_stay_in_memory(tmp_path: Path) -> None:
+    octets = bytes(SPOOL_AT + 1)
+    stored = from_bytes(octets, tmp_path)
+    assert (stored.in_memory, stored.size, stored.digest) == (
+        0,
+        SPOOL_AT + 1,
+        hashlib.sha256(octets).digest(),
+    )
 
 
 def test_spooled_octets_are_the_same_octets(tmp_path: Path) -> None:
