@@ -60,6 +60,14 @@ _FORMS = tuple(
     )
 )
 
+_WELL_FORMED = (
+    re.compile(  # RFC 5322 3.3, as programs write it; with a comment after it, which is the zone's name
+        r"\s{0,9}(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):([0-5]\d)"
+        r" ([+-])(0\d|1[0-4])([0-5]\d)(?: \([^()]{1,99}\))?\s{0,9}",
+        re.ASCII,
+    )
+)
+
 # fmt: off
 _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
@@ -104,6 +112,8 @@ def _candidates(
 
 
 def _utc(date: datetime) -> datetime | None:
+    if date.tzinfo is UTC and not date.microsecond:
+        return date
     try:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
     except OverflowError:
@@ -113,12 +123,16 @@ def _utc(date: datetime) -> datetime | None:
 def parse_received(text: str) -> datetime | None:
     """The date of an unfolded ``Received`` field (RFC 5321 4.4): what stands after the last ``;`` outside of
     comments, or, where a program wrote no ``;``, wherever it stands."""
+    if date := _well_formed(text.rpartition(";")[2]):
+        return date
     text = _without_comments(text[-MAX_TEXT:])
     return parse_date(text.rpartition(";")[2]) or parse_date(text)
 
 
 def parse_date(text: str) -> datetime | None:
     """The date in ``text`` (UTC), or None. A text that names no zone, or an unknown one, is taken for UTC."""
+    if date := _well_formed(text):
+        return date
     text = text[:MAX_TEXT]
     for spelled in dict.fromkeys((_without_comments(text), text)):
         for form in _FORMS:
@@ -126,6 +140,22 @@ def parse_date(text: str) -> datetime | None:
             if found and (date := _date(found.groupdict())):
                 return date
     return None
+
+
+def _well_formed(text: str) -> datetime | None:
+    """The date that ``text`` is, written as nearly all mail has it: the same answer as below, sooner."""
+    found = _WELL_FORMED.fullmatch(text)
+    if found is None:
+        return None
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
+    try:
+        date = datetime(
+            int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC
+        )
+        return date + offset if sign == "-" else date - offset
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def _without_comments(text: str) -> str:

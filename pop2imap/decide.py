@@ -9,8 +9,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from pop2imap import dates
 from pop2imap.headers import Headers
@@ -25,8 +25,7 @@ HOLD_LIMIT = 32
 RECENT = "\\recent"
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """A message with its decision. ``flags`` are those it shall have (before what the mailbox can keep);
     ``guessed`` says that its read state is not known but follows ``--mark``."""
 
@@ -86,7 +85,7 @@ class Decider:
         """One item for each item, in order. A message without a date waits until its next neighbour is known."""
         held: list[Message | Unread] = []
         for item in items:
-            headers, dated = Headers.parse(b""), None
+            dated = None
             if isinstance(item, Message):
                 headers = Headers.parse(item.octets.head())
                 dated = dates.internal_date(headers, item.envelope_date, self._run_start)
@@ -136,7 +135,8 @@ class Decider:
         return ""
 
     def _flags(self, message: Message, decision: Decision, date: datetime) -> tuple[frozenset[str], bool]:
-        flags = {flag for flag in message.flags or () if flag.lower() != RECENT} | decision.add_flags
+        flags = set(decision.add_flags)
+        flags.update(flag for flag in message.flags or () if flag.lower() != RECENT)
         guessed = message.flags is None and decision.seen is None
         seen = decision.seen
         if seen is None:

@@ -32,10 +32,11 @@ _FIELD_END = re.compile(rb"\n(?![ \t])")
 class Headers:
     """The header fields of one message. The lists it returns are shared: do not change them."""
 
-    __slots__ = ("_addresses", "_block", "_raw", "_values")
+    __slots__ = ("_addresses", "_block", "_folded", "_raw", "_values")
 
     def __init__(self, block: bytes) -> None:
         self._block = block
+        self._folded = block.lower()  # names are found in here: a search that ignores case is slow
         self._raw: dict[str, list[bytes]] = {}
         self._values: dict[str, list[str]] = {}
         self._addresses: dict[str, list[Address]] = {}
@@ -46,7 +47,7 @@ class Headers:
         block = b"\n" + head[:MAX_BLOCK]  # so that every field begins after a line end
         if end := _EMPTY_LINE.search(block):
             block = block[: end.start()]
-        if block.count(b"\n") > MAX_FIELDS:
+        if len(block) > MAX_FIELDS and block.count(b"\n") > MAX_FIELDS:
             for nth, field in enumerate(_FIELD_END.finditer(block)):
                 if nth == MAX_FIELDS:
                     block = block[: field.start()]
@@ -58,7 +59,8 @@ class Headers:
         key = name.lower()
         found = self._raw.get(key)
         if found is None:
-            found = [body.rstrip(b"\r") for body in _field(key).findall(self._block)]
+            block, fields = self._block, _field(key).finditer(self._folded)
+            found = [block[field.start(1) : field.end(1)].rstrip(b"\r") for field in fields]
             self._raw[key] = found
         return found
 
@@ -86,9 +88,9 @@ class Headers:
         key = name.lower()
         found = self._addresses.get(key)
         if found is None:
-            every = (one for body in self.raw(key) for one in iter_addresses(_unfolded(body)))
-            found = list(itertools.islice(every, MAX_ADDRESSES))
-            self._addresses[key] = found
+            self._addresses[key] = found = []
+            for body in self.raw(key):
+                found += itertools.islice(iter_addresses(_unfolded(body)), MAX_ADDRESSES - len(found))
         return found
 
     def list_id(self) -> str:
@@ -102,7 +104,7 @@ class Headers:
 @functools.lru_cache(maxsize=512)
 def _field(name: str) -> re.Pattern[bytes]:
     written = re.escape(name.encode("utf-8", "replace"))
-    return re.compile(rb"(?i)\n" + written + rb"[ \t]*+:(.*(?:\n[ \t].*)*)")
+    return re.compile(rb"\n" + written + rb"[ \t]*+:(.*(?:\n[ \t].*)*)")
 
 
 def _unfolded(body: bytes) -> str:

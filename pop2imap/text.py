@@ -24,6 +24,8 @@ def printable(text: str | bytes, limit: int = 200) -> str:
     """
     if isinstance(text, bytes):
         text = text[: limit * 4 + 4].decode("utf-8", "surrogateescape")
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     text = text[: limit + 1]  # an escape only makes it longer
     shown = _SUSPECT.sub(_escaped, text)
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"

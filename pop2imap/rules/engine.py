@@ -137,6 +137,7 @@ class RuleList:
         self._of_own_mail = (*(rule for rule in rules if rule.test.asks_for_sent), own_mail)
         first = (own_mail,) if me else ()
         self.names = tuple(rule.name for rule in (*first, *rules))
+        self._no_rule = _Verdict().decision(default_folder)
 
     def remember(self, folders: Iterable[str]) -> None:
         """See :class:`pop2imap.rules.Rules`. What some rule names as it stands was made by no value."""
@@ -151,11 +152,12 @@ class RuleList:
     def decide(self, message: Message, headers: Headers, date: datetime, source_folder: str) -> Decision:
         """See :class:`pop2imap.rules.Rules`."""
         mail = Mail(message, headers, date, source_folder, self._me)
-        verdict = _Verdict()
+        verdict: _Verdict | None = None  # most mail matches no rule
         for rule in self._of_own_mail if mail.sent else self._rules:
             hit = rule.test.match(mail)
             if hit is None:
                 continue
+            verdict = verdict or _Verdict()
             folder = note = ""
             if rule.then.folder is not None:
                 folder, note = self._folder(rule.then.folder, mail, hit)
@@ -165,7 +167,7 @@ class RuleList:
             verdict.take(rule, hit, folder, note)
             if not rule.then.goes_on:
                 break
-        return verdict.decision(self.default_folder)
+        return verdict.decision(self.default_folder) if verdict else self._no_rule
 
     def _folder(self, template: Template, mail: Mail, hit: Hit) -> tuple[str, str]:
         """The folder and a remark; or an empty string, and why there is none."""

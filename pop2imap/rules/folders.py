@@ -67,7 +67,7 @@ class Placeholder:
 class Template:
     """A folder name with or without placeholders. Raises Fault for what can be no folder."""
 
-    __slots__ = ("_levels", "text")
+    __slots__ = ("_levels", "is_literal", "literal", "names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -76,21 +76,17 @@ class Template:
             levels[0][0] = _checked_start(start, whole=len(levels[0]) == 1)
         self._levels = tuple(map(tuple, levels))
         _check(self._levels, text)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The placeholders, as they are looked up."""
-        return frozenset(
-            piece.name for level in self._levels for piece in level if isinstance(piece, Placeholder)
+        self.names = tuple(
+            sorted(
+                {piece.name for level in self._levels for piece in level if isinstance(piece, Placeholder)}
+            )
         )
-
-    @property
-    def is_literal(self) -> bool:
-        return not self.names
-
-    @property
-    def literal(self) -> str:
+        """The placeholders, as they are looked up, each once."""
+        self.is_literal = not self.names
+        self.literal = self._literal()
         """The levels before the first placeholder; the whole name if there is none."""
+
+    def _literal(self) -> str:
         fixed = []
         for level in self._levels:
             if not all(isinstance(piece, str) for piece in level):
@@ -104,7 +100,7 @@ class Template:
         ``lookup`` gives what a name stands for, an empty string for nothing.
         """
         values: dict[str, str] = {}
-        for name in sorted(self.names):
+        for name in self.names:
             values[name] = harmless(lookup(name))
             if not values[name]:
                 return "", name
@@ -226,6 +222,9 @@ def _check(levels: tuple[tuple[str | Placeholder, ...], ...], text: str) -> None
         raise Fault(f"the name is too long: {octets} octets as servers spell it (at most {MAX_NAME_OCTETS})")
 
 
+_PLAIN = re.compile(rf"(?!\.{{1,2}}\Z)[a-zA-Z0-9@.+_=-]{{1,{MAX_LEVEL_LENGTH}}}")
+"""What most values are: nothing about them is to be changed."""
+
 _FORBIDDEN = re.compile(r'[%*"\\]')
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -240,6 +239,8 @@ def checked_folder(text: str) -> str:
 
 def harmless(value: str) -> str:
     """What of ``value``, which anybody may have written, can stand in one level; an empty string if nothing."""
+    if _PLAIN.fullmatch(value):
+        return value
     kept = []
     for character in unicodedata.normalize("NFC", value[: 16 * MAX_LEVEL_LENGTH]):
         if character == "/":
@@ -254,6 +255,8 @@ def harmless(value: str) -> str:
 
 def name_octets(name: str) -> int:
     """The length of a folder name in modified UTF-7 (RFC 3501 5.1.3)."""
+    if name.isascii() and name.isprintable():
+        return len(name) + name.count("&")
     octets = 0
     for run in re.finditer(r"[\x20-\x7e]+|[^\x20-\x7e]+", name):
         if run[0].isascii() and run[0].isprintable():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from datetime import datetime
 
 from pop2imap.headers import Headers
@@ -39,6 +38,8 @@ class Mail:
         self.source_folder = source_folder
         self._me = me
         self._texts: dict[str, Texts] = {}
+        self._flags: frozenset[str] | None = None
+        self._sent: str | None = None
 
     def texts(self, look: str) -> Texts:
         """The texts that a test looks at: the name of an address or name test, ``list-id``, or the name of a
@@ -58,18 +59,25 @@ class Mail:
             return list(filter(None, [self.headers.list_id()]))
         return self.headers.values(look.removeprefix("header "))
 
-    @functools.cached_property
+    @property
     def flags(self) -> frozenset[str]:
         """In lower case; empty where the source knows none."""
-        return frozenset(map(str.lower, self.message.flags or ()))
+        if self._flags is None:
+            self._flags = frozenset(map(str.lower, self.message.flags or ()))
+        return self._flags
 
-    @functools.cached_property
+    @property
     def sent(self) -> str:
         """Why this is the person's own mail, in words; an empty string if it is not.
 
         It is when From is one of ``me`` and the message either was never received (no ``Received`` line) or
         is not addressed to them: so spam in their name and notes to themselves stay out.
         """
+        if self._sent is None:
+            self._sent = self._why_sent() if self._me else ""
+        return self._sent
+
+    def _why_sent(self) -> str:
         texts = self.texts("from")
         for written, folded in zip(texts.written, texts.folded, strict=True):
             if folded in self._me:

@@ -253,7 +253,7 @@ class _Loader:
             self._faults.add(
                 path, f"a group of the regex is called {name}, as {{{name}}} is: name it otherwise"
             )
-        for name in sorted(folder.names - test.groups - PLACEHOLDERS):
+        for name in sorted(set(folder.names) - test.groups - PLACEHOLDERS):
             if not name.startswith("date:"):
                 known = {*PLACEHOLDERS, *test.groups}
                 self._faults.add(path, f"folder: {unknown('placeholder', name, known)}")

@@ -150,6 +150,7 @@ def test_the_first_date_line_counts_and_an_encoded_one_is_decoded() -> None:
 def test_well_formed_dates_read_as_the_standard_library_reads_them(naive: datetime, zone: timezone) -> None:
     written = format_datetime(naive.replace(microsecond=0, tzinfo=zone))
     assert parse_date(written) == parsedate_to_datetime(written)
+    assert parse_date(f"{written} .") == parsedate_to_datetime(written), "with junk after it: the long way"
     assert parse_received(f"from x (y; z) by z; {written} (zone)") == parsedate_to_datetime(written)
 
 
