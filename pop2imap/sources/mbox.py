@@ -28,7 +28,7 @@ from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_reader import Entry, NotMboxError, Scanner, Totals
-from pop2imap.sources.mbox_slice import Slice, Unquote, read_fully
+from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.text import printable
 
 SETTLING = timedelta(seconds=60)
@@ -105,6 +105,9 @@ class _Index(Sequence[Ref]):
     def digest(self, at: int) -> bytes:
         return bytes(self._digests[32 * at : 32 * at + 32])
 
+    def key(self, at: int) -> Key:
+        return Key(self._source, self.digest(at).hex(), self._repeats.get(at, 0))
+
     def __len__(self) -> int:
         return len(self._offsets)
 
@@ -119,8 +122,7 @@ class _Index(Sequence[Ref]):
             at += len(self)
         if not 0 <= at < len(self):
             raise IndexError(at)
-        key = Key(self._source, self.digest(at).hex(), self._repeats.get(at, 0))
-        return Ref(at + 1, key, self._sizes[at])
+        return Ref(at + 1, self.key(at), self._sizes[at])
 
 
 class MboxSource:
@@ -203,12 +205,14 @@ class MboxSource:
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
         """Raises LocalIOError when there is no room for a large message."""
+        read_at = ReadAhead(self._opened().read_at)
         for ref in refs:
-            yield self._read(ref, whole=True)
+            yield self._read(ref, read_at, whole=True)
 
     def peek(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
+        read_at = ReadAhead(self._opened().read_at)
         for ref in refs:
-            yield self._read(ref, whole=False)
+            yield self._read(ref, read_at, whole=False)
 
     def close(self, *, settled: bool) -> tuple[Remark, ...]:
         """``settled`` makes no difference: nothing ever happens to the file."""
@@ -270,24 +274,24 @@ class MboxSource:
             Quoting.MBOXO: Unquote.SINGLE,
             Quoting.NONE: Unquote.NOTHING,
         }[self._quoting]
+        if not totals.disguised:
+            self._unquote = Unquote.NOTHING  # there is nothing to look for
         quoted = totals.quoted_after_empty + totals.quoted_elsewhere
         if not quoted:
             return ()
         why = "told from the file" if self._quoting is Quoting.AUTO else "as asked for"
         return (Remark(f"lines that begin with '>From ': {_UNQUOTED[self._unquote]} ({why})", quoted),)
 
-    def _read(self, ref: Ref, *, whole: bool) -> Message | Unread:
+    def _read(self, ref: Ref, read_at: ReadAt, *, whole: bool) -> Message | Unread:
         at = ref.position - 1
-        key = self._index[at].key
-        assert key is not None
-        file = self._opened()
+        key = self._index.key(at)
         try:
-            if at == len(self._index) - 1 and (reason := self._not_yet(file)):
+            if at == len(self._index) - 1 and (reason := self._not_yet(self._opened())):
                 return Unread(ref.position, key, Account.PENDING, reason)
             if ref.size > self._most:
                 return Unread(ref.position, key, Account.UNREADABLE, too_large(ref.size, self._most))
             piece = Slice(
-                file.read_at,
+                read_at,
                 *self._index.place(at),
                 exact_length=at < self._index.exact_lengths,
                 keep_headers=self._keep_headers,

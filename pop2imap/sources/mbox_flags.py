@@ -12,8 +12,8 @@ Thunderbird ``nsMsgMessageFlags`` (``X-Mozilla-Status``, ``X-Mozilla-Status2``).
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from pop2imap.model import ANSWERED, DRAFT, FLAGGED, SEEN
@@ -27,16 +27,19 @@ KEYWORD_LIMIT = 100
 
 _OWN = rb"status|x-(?:status|keywords|uid|imap|imapbase)"
 _THUNDERBIRD = rb"x-(?:mozilla-(?:status2?|keys)|account-key|uidl)"
-_REST_OF_FIELD = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
-_LEADING = re.compile(rb"(?i:" + _THUNDERBIRD + rb"|" + _OWN + rb")" + _REST_OF_FIELD + rb"\n")
+_REST_OF_FIELD = rb"[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)"
+_LEADING = re.compile(rb"(?i:(?P<own>" + _THUNDERBIRD + rb"|" + _OWN + rb"))" + _REST_OF_FIELD + rb"\n")
 _ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
 _LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
 _LENGTH_FIELD = re.compile(rb"\n(?i:content-length)" + _REST_OF_FIELD)
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
-_FIELD = re.compile(rb"([^:\s]+)[ \t]*:(.*)", re.DOTALL)
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _INTERNAL = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
 _SAFE_KEYWORD = re.compile(r"[!#$&',\-./0-9:;<=>?@A-Z^_`a-z|}~+]+")
+
+
+_USUAL = 256
+"""Octets of book-keeping lines up to which what they say is remembered: most messages say one of a few things."""
 
 
 class State(NamedTuple):
@@ -61,10 +64,10 @@ class Head:
 
     def __init__(self, raw: bytes, *, crlf_before: bool) -> None:
         self.raw = raw
-        own: list[bytes] = []
+        own: list[tuple[bytes, bytes]] = []  # names in lower case, and values
         at = 0
         while found := _LEADING.match(raw, at):
-            own.append(found.group())
+            own.append((found["own"].lower(), found["value"].strip()))
             at = found.end()
         # A field goes with the newline before it, and its own newline stays: the same, and quick to search for.
         text = b"\n" + raw[at:]
@@ -72,20 +75,24 @@ class Head:
         keyed: list[bytes] = []
         kept_from = keyed_from = 0
         for found in _ANYWHERE.finditer(text):
-            if found["own"] is not None:
-                own.append(found.group()[1:])
-                kept.append(text[kept_from : found.start()])
-                kept_from = found.end()
-            keyed.append(text[keyed_from : found.start()])
-            keyed_from = found.end()
+            start, end = found.span()
+            if (name := found["own"]) is not None:
+                own.append((name.lower(), found["value"].strip()))
+                kept.append(text[kept_from:start])
+                kept_from = end
+            keyed.append(text[keyed_from:start])
+            keyed_from = end
         kept.append(text[kept_from:])
         keyed.append(text[keyed_from:])
         self.kept = b"".join(kept)[1:]
-        self.unkeyed = b"".join(keyed)[1:]
-        self._own = own
-        lines, crlf_lines = self.kept.count(b"\n"), self.kept.count(b"\r\n")
-        agreed = lines > 1 and crlf_lines in (0, lines)
-        self.crlf = crlf_lines > 0 if agreed else crlf_before
+        self.unkeyed = self.kept if len(kept) == len(keyed) else b"".join(keyed)[1:]
+        self._own = tuple(own)
+        if b"\r" not in self.kept:
+            self.crlf = crlf_before and self.kept.count(b"\n") <= 1
+        else:
+            lines, crlf_lines = self.kept.count(b"\n"), self.kept.count(b"\r\n")
+            agreed = lines > 1 and crlf_lines in (0, lines)
+            self.crlf = crlf_lines > 0 if agreed else crlf_before
 
     def sendable(self, *, keep: bool = False, exact_length: bool = False) -> bytes:
         """The block as it is sent, but for its line ends: all of it (``keep``), or without book-keeping lines.
@@ -99,57 +106,63 @@ class Head:
     @property
     def is_internal(self) -> bool:
         """Whether this heads the message in which c-client keeps data about the folder: no mail."""
-        names = {name for name, _ in self._fields()}
+        names = {name for name, _ in self._own}
         return _INTERNAL in self.kept and not names.isdisjoint({b"x-imap", b"x-imapbase"})
 
     @property
     def is_partial(self) -> bool:
         """Whether the mail program never fetched the whole message."""
         return any(
-            (_hexadecimal(value) or 0) & _PARTIAL
-            for name, value in self._fields()
-            if name == b"x-mozilla-status"
+            (_hexadecimal(value) or 0) & _PARTIAL for name, value in self._own if name == b"x-mozilla-status"
         )
 
     def state(self) -> State:
         """What the book-keeping lines say."""
-        flags: set[str] = set()
-        known = False
-        discarded = ""
-        seen: set[bytes] = set()
-        for name, value in self._fields():
-            if name in seen and name != b"x-keywords":
-                continue  # programs look at the first one
-            seen.add(name)
-            match name:
-                case b"status" | b"x-status":
-                    known = True
-                    flags |= {flag for letter, flag in _LETTERS.items() if letter in value}
-                    if name == b"x-status" and b"D" in value:
-                        discarded = "marked as deleted in the mail program, not expunged yet"
-                case b"x-mozilla-status" | b"x-mozilla-status2":
-                    bits = _hexadecimal(value)
-                    if bits is None:
-                        continue
-                    known = True
-                    flags |= {flag for bit, flag in _BITS.items() if bits & bit}
-                    if label := bits >> 25 & 7:
-                        flags.add(f"$label{label}")
-                    if bits & _EXPUNGED:
-                        discarded = "deleted in the mail program, waiting to be compacted away"
-                    elif bits & _IMAP_DELETED:
-                        discarded = "marked as deleted in the mail program, not expunged yet"
-                case b"x-keywords" | b"x-mozilla-keys":
-                    words = _keywords(value)
-                    known = known or bool(words)
-                    flags |= words
-        return State(frozenset(flags) if known else None, discarded)
+        said = tuple(field for field in self._own if field[0] in _TELLING)
+        if not said:
+            return State()
+        usual = len(self.raw) - len(self.kept) <= _USUAL
+        return _state(said) if usual else _state.__wrapped__(said)
 
-    def _fields(self) -> Iterator[tuple[bytes, bytes]]:
-        for field in self._own:
-            found = _FIELD.match(field)
-            assert found is not None
-            yield found[1].lower(), found[2].strip()
+
+_TELLING = frozenset(
+    {b"status", b"x-status", b"x-keywords", b"x-mozilla-status", b"x-mozilla-status2", b"x-mozilla-keys"}
+)
+
+
+@functools.lru_cache(maxsize=512)
+def _state(fields: tuple[tuple[bytes, bytes], ...]) -> State:
+    flags: set[str] = set()
+    known = False
+    discarded = ""
+    seen: set[bytes] = set()
+    for name, value in fields:
+        if name in seen and name != b"x-keywords":
+            continue  # programs look at the first one
+        seen.add(name)
+        match name:
+            case b"status" | b"x-status":
+                known = True
+                flags |= {flag for letter, flag in _LETTERS.items() if letter in value}
+                if name == b"x-status" and b"D" in value:
+                    discarded = "marked as deleted in the mail program, not expunged yet"
+            case b"x-mozilla-status" | b"x-mozilla-status2":
+                bits = _hexadecimal(value)
+                if bits is None:
+                    continue
+                known = True
+                flags |= {flag for bit, flag in _BITS.items() if bits & bit}
+                if label := bits >> 25 & 7:
+                    flags.add(f"$label{label}")
+                if bits & _EXPUNGED:
+                    discarded = "deleted in the mail program, waiting to be compacted away"
+                elif bits & _IMAP_DELETED:
+                    discarded = "marked as deleted in the mail program, not expunged yet"
+            case b"x-keywords" | b"x-mozilla-keys":
+                words = _keywords(value)
+                known = known or bool(words)
+                flags |= words
+    return State(frozenset(flags) if known else None, discarded)
 
 
 _LETTERS = {b"R": SEEN, b"A": ANSWERED, b"r": ANSWERED, b"F": FLAGGED, b"T": DRAFT}

@@ -21,7 +21,7 @@ wild show:
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from pop2imap import dates
@@ -64,6 +64,11 @@ _FORMS = tuple(
         rb"(?P<year>\d{4})[-/](?:0[1-9]|1[0-2])[-/]%b(?:[Tt]| +)%b(?: *%b)?" % (_DAY, _TIME, _ZONE),
     )
 )
+_PLAIN = re.compile(  # what most programs write, whole: a sender that is nothing special, and an asctime date
+    rb"From (?:-|[^ \t\r\n@?]{1,200}@[^ \t\r\n@?]{1,200}) [A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ 0][1-9]|[12]\d|3[01])"
+    rb" ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) ((?:19|20)\d\d)\r?\n?"
+)
+_MONTHS = dict(zip(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), range(1, 13), strict=True))
 _DATE_LIMIT = 160  # octets at the end of a line in which its date must begin
 _BARE = re.compile(rb"From[ \t]*(?:[ \t]-)?[ \t]*$")
 _EUDORA = b"From ???@??? "
@@ -73,6 +78,8 @@ _NOBODY = (b"", b"-", b"MAILER-DAEMON", b"???@???")
 
 def look(line: bytes) -> Look:
     """What ``line`` (it begins with ``From ``; with or without its line end) looks like."""
+    if (plain := _PLAIN.fullmatch(line)) and plain[1] in _MONTHS:
+        return Look.DATED
     line = line.rstrip(b"\r\n")
     if len(line) > LINE_LIMIT:
         return Look.OTHER
@@ -93,7 +100,26 @@ def envelope_date(line: bytes, now: datetime) -> datetime | None:
     true sender: the headers of a bounce say the same. Without a zone the date is taken for UTC, as qmail writes
     it; others write local time and do not say which.
     """
-    line = line.rstrip(b"\r\n")
+    if line.startswith(b"From - "):
+        return None
+    date = _plain_date(line) or _any_date(line.rstrip(b"\r\n"))
+    if date is None or not FIRST <= date <= dates.LATEST or date > now + timedelta(days=1):
+        return None
+    return date
+
+
+def _plain_date(line: bytes) -> datetime | None:
+    """The same as below, sooner."""
+    if (plain := _PLAIN.fullmatch(line)) is None:
+        return None
+    month, day, hour, minute, second, year = plain.groups()
+    try:
+        return datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except (KeyError, ValueError):  # no month; the 30th of February
+        return None
+
+
+def _any_date(line: bytes) -> datetime | None:
     found = _dated(line)
     if found is None or len(line) > LINE_LIMIT or _PATCH.match(line):
         return None
@@ -105,10 +131,7 @@ def envelope_date(line: bytes, now: datetime) -> datetime | None:
         _full_year(found["year"]),
         line[found.end("year") :],
     )
-    date = dates.parse_date(b"".join(text).decode("latin-1"))
-    if date is None or not FIRST <= date <= dates.LATEST or date > now + timedelta(days=1):
-        return None
-    return date
+    return dates.parse_date(b"".join(text).decode("latin-1"))
 
 
 def _dated(line: bytes) -> re.Match[bytes] | None:

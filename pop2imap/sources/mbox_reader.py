@@ -91,6 +91,7 @@ class Totals:
     quoted_deeper: int = 0  # of these, with more than one >
     plain_after_empty: int = 0  # "From " lines in messages, not quoted
     plain_elsewhere: int = 0
+    disguised: bool = False  # ">From " occurs at all
 
     def unquote(self) -> Unquote:
         """What the evidence is for.
@@ -209,6 +210,8 @@ class Scanner:
         """Whether the line at ``offset``, which begins with ``From ``, begins a message. Counts what is
         suspicious. The buffer holds ``_AHEAD`` octets from there, if the file does."""
         kind = look(self.line(offset))
+        if kind is Look.DATED and after_empty:
+            return True
         follows = self._next_lines(offset)
         match kind, kind is self._style:
             case (Look.EUDORA, False) | (Look.PATCH, True):
@@ -218,7 +221,7 @@ class Scanner:
         match kind:
             case Look.EUDORA:
                 return True
-            case Look.DATED if after_empty:
+            case Look.DATED if after_empty:  # or what this file has for a date
                 return True
             case Look.BARE if after_empty and _FIELDS_FOLLOW.match(follows):
                 return True
@@ -281,6 +284,7 @@ class _MessageScan:
                 if self._separates(at, after_empty=empty > 0):
                     return self._entry(at - empty), at
             elif before == 0x3E:
+                scanner.totals.disguised = True
                 self._count_quoted(found)
             at += len(b"From ")
 

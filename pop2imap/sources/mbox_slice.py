@@ -18,7 +18,26 @@ ReadAt = Callable[[int, int], bytes]
 """Octets at an offset: (offset, most) → at least one and up to ``most``, or none at the end of the file."""
 
 PIECE = 1 << 18
+AHEAD = 1 << 15
 LONG_LINE = 1 << 12  # octets of a line that are held back at most
+
+
+class ReadAhead:
+    """A ``ReadAt`` that has some of what comes next already: many messages are small, and follow one another."""
+
+    def __init__(self, read_at: ReadAt) -> None:
+        self._read_at = read_at
+        self._at = 0
+        self._octets = b""
+
+    def __call__(self, offset: int, most: int) -> bytes:
+        start = offset - self._at
+        if not 0 <= start < len(self._octets):
+            if most >= AHEAD:
+                return self._read_at(offset, most)
+            self._at, start = offset, 0
+            self._octets = self._read_at(offset, AHEAD)
+        return self._octets[start : start + most]
 
 
 class Unquote(Enum):
