@@ -55,6 +55,10 @@ class Account(Enum):
     GONE = "gone"  # listed, and no longer there when it was to be read
     PENDING = "pending"  # not yet: interrupted, limited, or still being written
 
+    __hash__ = (
+        object.__hash__
+    )  # each is one object; the enum's own is written in Python, and asked for all the time
+
 
 SETTLED = frozenset({Account.STORED, Account.PRESENT})
 """A later run need not read these again."""
@@ -68,6 +72,8 @@ class DateFrom(Enum):
     DATE = "Date"
     NEIGHBOUR = "nearest dated neighbour"
     RUN = "start of this run"
+
+    __hash__ = object.__hash__  # as for Account
 
 
 class Key(NamedTuple):

@@ -147,8 +147,8 @@ class Placer:
             return
         message, decision = item.message, item.decision
         entry = self._known(message.key)
-        placed = set(entry.placed.values()) if entry else set()
-        begun = bool(placed - {Account.REFUSED})  # what has a copy of its own borrows from no other
+        placed = entry.placed.values() if entry else ()
+        begun = any(account is not Account.REFUSED for account in placed)  # it borrows no copy from another
         if entry is not None and entry.account in SETTLED:
             self._known_as(item, entry)  # a message that its source could not name before it was read
         elif entry is not None and not self._wanted.tries(entry.account) and entry.account in _FOR_A_PERSON:
@@ -309,27 +309,32 @@ class Placer:
         copies = [self._open.pop(placement_id) for placement_id in batch.ids]
         known = [self._unless_repairable(c, outcome) for c, outcome in zip(copies, outcomes, strict=True)]
         self._journal.settle(zip(batch.ids, known, strict=True))
-        pairs = zip(copies, outcomes, strict=True)
-        for copy, outcome in sorted(pairs, key=lambda pair: _for_good(pair[1])):  # last what needs the disk
-            opened, placement = copy.opened, copy.placement
-            match outcome:
-                case Stored():
-                    size = opened.item.message.octets.size
-                    self._builder.added(placement.folder, size, placement.flags)
-                    self._builder.dropped(opened.item.flags - set(placement.flags))
-                    opened.sent += 1
-                    self._folders.stored(batch.mailbox, outcome)
-                    self._outcome(opened, Account.STORED, repairs=placement.repairs)
-                case Refused(again=Again.NEVER) if not copy.left:
-                    self._outcome(opened, Account.REFUSED, copy.refusal)
-                case Refused(again=Again.NEVER) if self._broken:
-                    self._outcome(opened, Account.PENDING)
-                case Refused(again=Again.NEVER):
-                    self._builder.gave_up(copy.octets.digest)
-                    yield from self._change(copy, batch.mailbox)
-                case Refused() | Unknown():
-                    self._break(outcome, batch.mailbox.folder)
-                    self._outcome(opened, Account.PENDING)
+        for_good: list[_Copy] = []
+        for copy, outcome in zip(copies, outcomes, strict=True):
+            if isinstance(outcome, Stored):
+                self._stored(copy, batch.mailbox, outcome)
+            elif _for_good(outcome):
+                for_good.append(copy)
+            else:
+                self._break(outcome, batch.mailbox.folder)
+                self._outcome(copy.opened, Account.PENDING)
+        for copy in for_good:  # last what needs the disk
+            if not copy.left:
+                self._outcome(copy.opened, Account.REFUSED, copy.refusal)
+            elif self._broken:
+                self._outcome(copy.opened, Account.PENDING)
+            else:
+                self._builder.gave_up(copy.octets.digest)
+                yield from self._change(copy, batch.mailbox)
+
+    def _stored(self, copy: _Copy, mailbox: Mailbox, outcome: Stored) -> None:
+        opened, placement = copy.opened, copy.placement
+        self._builder.added(placement.folder, opened.item.message.octets.size, placement.flags)
+        if dropped := opened.item.flags.difference(placement.flags):
+            self._builder.dropped(dropped)
+        opened.sent += 1
+        self._folders.stored(mailbox, outcome)
+        self._outcome(opened, Account.STORED, repairs=placement.repairs)
 
     def _break(self, outcome: Refused | Unknown, folder: str) -> None:
         """Nothing more can be placed: what the server said first is why, unless the connection was lost as well.
@@ -382,7 +387,8 @@ class Placer:
     def _outcome(self, opened: _Open, account: Account, reason: str = "", repairs: Repairs = ()) -> None:
         opened.accounts.append(account)
         opened.reason = reason or opened.reason
-        opened.repairs = tuple(dict.fromkeys((*opened.repairs, *repairs)))
+        if repairs:
+            opened.repairs = tuple(dict.fromkeys((*opened.repairs, *repairs)))
         opened.waiting -= 1
         if opened.waiting == 0:
             self._finish(opened)
@@ -407,30 +413,32 @@ class Placer:
         self._repaired(item, settled.repairs)
 
     def _repaired(self, item: Decided, repairs: Repairs) -> None:
-        octets = item.message.octets
-        saved = self._wanted.saved(octets.digest)
-        self._builder.repaired(self._ledger.source, item.message.key, octets.size, repairs, saved)
+        if repairs:
+            octets = item.message.octets
+            saved = self._wanted.saved(octets.digest)
+            self._builder.repaired(self._ledger.source, item.message.key, octets.size, repairs, saved)
 
     def _close(self, item: Decided, account: Account, reason: str = "") -> None:
         """The message has its account."""
-        key, position, size = item.message.key, item.message.position, item.message.octets.size
+        position, octets = item.message.position, item.message.octets
         saved = None
         if account is Account.REFUSED and self._quarantine is not None:
-            saved = self._quarantine.keep(item.message.octets)
-        self._ledger.put(position, account, size)
-        self._builder.problem(
-            account,
-            self._ledger.source,
-            position,
-            key,
-            reason,
-            date=item.date,
-            subject=item.subject,
-            size=size,
-            saved=saved,
-        )
-        self._budgets.release(size)
-        self._progress.advance(size, 1)
+            saved = self._quarantine.keep(octets)
+        self._ledger.put(position, account, octets.size)
+        if account in PROBLEMS:
+            self._builder.problem(
+                account,
+                self._ledger.source,
+                position,
+                item.message.key,
+                reason,
+                date=item.date,
+                subject=item.subject,
+                size=octets.size,
+                saved=saved,
+            )
+        self._budgets.release(octets.size)
+        self._progress.advance(octets.size, 1)
 
     def _record(
         self, item: Decided, account: Account, reason: str = "", copies: int = 1, subject: str = ""

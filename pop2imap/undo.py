@@ -35,8 +35,8 @@ from pop2imap.errors import FolderError, NotFinished, Pop2imapError, UsageError
 from pop2imap.folders import located
 from pop2imap.journal.copies import Copy, CopyReader, Kept
 from pop2imap.journal.history import read_history
-from pop2imap.journal.schema import UNDOING
 from pop2imap.journal.undoing import UndoingJournal, open_for_undo
+from pop2imap.journal.values import UNDOING
 from pop2imap.model import Mailbox
 from pop2imap.pipeline import Stop, pause
 from pop2imap.progress import Progress

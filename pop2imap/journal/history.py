@@ -11,35 +11,36 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 
 from pop2imap.errors import ExitCode, JournalCorrupt, Pop2imapError
 from pop2imap.journal import place, sqlite
 from pop2imap.journal.copies import CopyReader
+from pop2imap.journal.facts import as_of_today, check, examine
 from pop2imap.journal.mark import Mark, missing
-from pop2imap.journal.reading import FoundRow
 from pop2imap.journal.schema import (
-    INTENDED,
-    as_of_today,
-    check,
     claimed,
-    examine,
     folders,
     mailboxes,
     messages,
     placements,
     runs,
     sources,
-    storable,
     texts,
 )
 from pop2imap.journal.traced import Traced, TracedCopy
+from pop2imap.journal.values import INTENDED, storable
 from pop2imap.model import Account, DateFrom, Key
+
+FoundRow = Any
+"""A row of a query; its columns are attributes. (Its static type is another in each SQLAlchemy.)"""
 
 LAST_RUNS = 10
 """How many runs ``status`` tells of."""
@@ -193,7 +194,8 @@ class History(CopyReader):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._connection: Connection | None = None
+        self._database: sqlite3.Connection | None = None
+        self._core: Connection | None = None
         self._opened: object = None
         self.missing = 0
         """See :attr:`pop2imap.journal.Journal.missing`; known once it was examined."""
@@ -208,27 +210,38 @@ class History(CopyReader):
 
     def close(self) -> None:
         """Close the files. Never raises."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for opened in (self._core, self._database):
+            if opened is not None:
+                opened.close()
+        self._core = self._database = None
 
     @contextlib.contextmanager
-    def _reading(self, *, examining: bool = False) -> Iterator[Connection]:
+    def _reading(self, *, examining: bool = False) -> Iterator[sqlite3.Connection]:
         with sqlite.storage_errors(self._path, examining=examining):
-            connection = self._current()
-            with connection.begin():
-                yield connection
+            database = self._current()
+            with sqlite.transaction(database):
+                yield database
 
-    def _current(self) -> Connection:
-        """The connection, made anew when the files are no longer those it was made for."""
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        """Reading, in the words of SQLAlchemy."""
+        with sqlite.storage_errors(self._path):
+            database = self._current()
+            if self._core is None:
+                self._core = sqlite.core(database)
+            with sqlite.transaction(database):
+                yield self._core
+
+    def _current(self) -> sqlite3.Connection:
+        """The database, opened anew when the files are no longer those that were opened."""
         files = self._files()
-        if self._connection is None or files != self._opened:
+        if self._database is None or files != self._opened:
             self.close()
             self._name_by_id.clear()
             self._opened = files
-            self._connection = sqlite.reader(self._path, immutable=files != _LOG).connect()
-            self._connection = as_of_today(self._connection, self._path)
-        return self._connection
+            self._database = sqlite.reader(self._path, immutable=files != _LOG)
+            self._database = as_of_today(self._database, self._path)
+        return self._database
 
     def _files(self) -> object:
         """What tells whether the files are those that were opened: a log that is read sees every change; without one,
@@ -253,8 +266,8 @@ class History(CopyReader):
     @property
     def identity(self) -> str | None:
         """The target this is the journal of; None while it has no tables yet."""
-        with self._reading(examining=True) as connection:
-            return check(connection, self._path).get("identity")
+        with self._reading(examining=True) as database:
+            return check(database, self._path).get("identity")
 
     def examine(self, identity: str) -> bool:
         """Look whether this is the journal of ``identity``, and as it was written: see :func:`schema.examine`.
@@ -263,8 +276,8 @@ class History(CopyReader):
         while True:
             witnessed = mark.read()
             try:
-                with self._reading(examining=True) as connection:
-                    facts = examine(connection, self._path, identity)
+                with self._reading(examining=True) as database:
+                    facts = examine(database, self._path, identity)
                 break
             except JournalCorrupt:
                 if self._files() == self._opened:
@@ -277,14 +290,14 @@ class History(CopyReader):
 
     def runs(self) -> list[Run]:
         """The last runs, newest first."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             return [_run(row) for row in connection.execute(_RUNS)]
 
     def status(self) -> Status:
         """Everything in sum."""
         process, last_alive = place.holder(self._path.parent)
         counts = self.counts()
-        with self._reading() as connection:
+        with self._asking() as connection:
             in_doubt = connection.scalar(_IN_DOUBT) or 0
         return Status(
             identity=self.identity or "",
@@ -313,7 +326,7 @@ class History(CopyReader):
         octets = _digest_range(name)
         if octets is not None:
             start = or_(start, and_(messages.c.digest >= octets[0], messages.c.digest <= octets[1]))
-        with self._reading() as connection:
+        with self._asking() as connection:
             for condition in (exact, start):
                 if nth is not None:
                     condition = and_(condition, messages.c.nth == nth)

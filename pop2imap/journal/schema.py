@@ -10,10 +10,10 @@ primary keys and partial indexes, of which the second has its like for PostgreSQ
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -31,40 +31,25 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     insert,
-    inspect,
     select,
     true,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from pop2imap.errors import InternalError, JournalCorrupt, JournalTooNew
 from pop2imap.journal import seals, sqlite
-from pop2imap.text import printable
-
-FORMAT = "pop2imap journal"
-
-INTENDED, STORED, PRESENT, REFUSED, HELD = "intended", "stored", "present", "refused", "held"
-UNDOING = "undoing"
-"""The states of a placement, in the column ``placements.state``. *undoing* was stored, and is being removed."""
+from pop2imap.journal.facts import set_facts
+from pop2imap.journal.values import moment, seconds, storable
 
 
 class Text(TypeDecorator[str]):
-    """Text that any database takes: lone surrogates (how Python carries octets of a file name that are not
-    UTF-8) and NUL are written as ``\\udc80`` and ``\\x00``. The same text is always written the same way."""
+    """Text that any database takes: see :func:`pop2imap.journal.values.storable`."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else storable(value)
-
-
-def storable(text: str) -> str:
-    """``text`` as the journal has it."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 class Seconds(TypeDecorator[datetime]):
@@ -77,14 +62,7 @@ class Seconds(TypeDecorator[datetime]):
         return None if value is None else seconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value, UTC)
-
-
-def seconds(moment: datetime) -> int:
-    """Whole seconds since 1970. Raises InternalError for a naive datetime: nobody knows what it means."""
-    if moment.tzinfo is None:
-        raise InternalError("a date without a time zone was to go into the journal")
-    return int(moment.timestamp() // 1)
+        return None if value is None else moment(value)
 
 
 _Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -93,11 +71,7 @@ _Id = BigInteger().with_variant(Integer(), "sqlite")
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
-"""``format``, ``schema`` (the number of the last step), ``identity`` (of the target), ``created``; since schema 2
-``id`` and ``commits`` (see :mod:`pop2imap.journal.mark`) and ``tables`` (``seals``). ``removing``: while messages may
-be gone from their source and the journal does not say so yet, a JSON list of their sources and names."""
-
-REMOVING = "removing"
+"""See :mod:`pop2imap.journal.facts`."""
 
 
 def _names(table: str) -> Table:
@@ -220,100 +194,25 @@ def _second(connection: Connection) -> None:
     connection.execute(
         insert(meta), [{"name": "id", "value": uuid.uuid4().hex}, {"name": "commits", "value": "0"}]
     )
-    seals.add(connection, (table.name for table in (*_FIRST, origins)))
+    seals.add(_database(connection), [table.name for table in (*_FIRST, origins)])
+
+
+def _database(connection: Connection) -> sqlite3.Connection:
+    database = connection.connection.driver_connection
+    assert isinstance(database, sqlite3.Connection)
+    return database
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
 """Step n leads from schema n - 1 to schema n."""
 
 
-def check(connection: Connection, path: Path) -> dict[str, str]:
-    """What ``meta`` says; empty if the database is empty.
-
-    Raises JournalCorrupt if this is a database of something else, JournalTooNew if a newer pop2imap wrote it.
-    """
-    tables = inspect(connection).get_table_names()
-    if not tables:
-        return {}
-    found: dict[str, str] = {}
-    if meta.name in tables:
-        columns = {column["name"] for column in inspect(connection).get_columns(meta.name)}
-        if {"name", "value"} <= columns:
-            if damage := seals.broken(connection, [meta.name]):
-                raise sqlite.corrupt(path, damage)
-            found = {row.name: row.value for row in connection.execute(select(meta))}
-    schema = found.get("schema", "")
-    if found.get("format") != FORMAT or not schema.isdecimal():
-        raise JournalCorrupt(
-            "this is a database, but not a journal of pop2imap",
-            where=printable(str(path)),
-            todo="move the file away, or choose another place with --state-dir",
-        )
-    if int(schema) > len(STEPS):
-        raise JournalTooNew(
-            f"a newer pop2imap wrote this journal (schema {schema}; this one knows schema {len(STEPS)})",
-            where=printable(str(path)),
-            todo="use that newer pop2imap; this one leaves the journal as it is",
-        )
-    return found
-
-
-def examine(connection: Connection, path: Path, identity: str) -> dict[str, str]:
-    """Look whether every octet that matters is as it was written, and whether this is the journal of the target
-    ``identity``. Returns what ``meta`` says; empty if the database is empty.
-
-    Raises JournalCorrupt, JournalTooNew.
-    """
-    if wrong := seals.structure(connection):
-        raise sqlite.corrupt(path, wrong)
-    found = check(connection, path)
-    if not found:
-        return found
-    if int(found["schema"]) >= seals.SEALED_SINCE:
-        if found.get(seals.TABLES) != seals.tables_digest(connection):
-            raise sqlite.corrupt(path, "its tables are not those that were made")
-        if wrong := seals.broken(connection, (table.name for table in metadata.sorted_tables)):
-            raise sqlite.corrupt(path, wrong)
-    if found.get("identity") != storable(identity):
-        raise JournalCorrupt(
-            f"this is the journal of another target: {printable(found.get('identity', ''))}",
-            where=printable(str(path)),
-            todo="move the file away, or put it where it was",
-        )
-    return found
-
-
-def bring_up_to_date(connection: Connection, schema: int, facts: Iterable[tuple[str, str]] = ()) -> None:
-    """Apply the steps that a journal of this schema lacks, each in a transaction. ``facts`` are rows of ``meta`` for a
-    new one."""
+def apply_steps(database: sqlite3.Connection, schema: int) -> None:
+    """Apply the steps that a journal of this schema lacks, each in a transaction, and say so in ``meta``."""
+    connection = sqlite.core(database)
     for number in range(schema + 1, len(STEPS) + 1):
-        with connection.begin():
-            _apply_step(connection, number, facts if number == 1 else ())
-
-
-def as_of_today(connection: Connection, path: Path) -> Connection:
-    """The journal that ``connection`` reads as one of the newest schema: a copy in memory, if an older pop2imap wrote
-    it. Raises JournalCorrupt, JournalTooNew."""
-    with connection.begin():
-        schema = int(check(connection, path).get("schema", len(STEPS)))
-    if schema == len(STEPS):
-        return connection
-    newer = sqlite.in_memory(connection)
-    connection.close()
-    bring_up_to_date(newer, schema)
-    return newer
-
-
-def _apply_step(connection: Connection, number: int, facts: Iterable[tuple[str, str]] = ()) -> None:
-    """Apply step ``number`` and say so in ``meta``, within the transaction that ``connection`` is in. ``facts``
-    are further rows of ``meta`` for the first step."""
-    STEPS[number - 1](connection)
-    set_facts(connection, ("schema", str(number)), *facts)
-    if number >= seals.SEALED_SINCE:
-        set_facts(connection, (seals.TABLES, seals.tables_digest(connection)))
-
-
-def set_facts(connection: Connection, *rows: tuple[str, str]) -> None:
-    """Write rows of ``meta``, in place of those of the same names."""
-    connection.execute(meta.delete().where(meta.c.name.in_([name for name, _ in rows])))
-    connection.execute(meta.insert(), [{"name": name, "value": value} for name, value in rows])
+        with sqlite.transaction(database, "BEGIN IMMEDIATE"):
+            STEPS[number - 1](connection)
+            set_facts(database, {"schema": str(number)})
+            if number >= seals.SEALED_SINCE:
+                set_facts(database, {seals.TABLES: seals.tables_digest(database)})

@@ -12,11 +12,9 @@ tables, whose digest is in ``meta``; and at each seal. What is left are octets t
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from hashlib import blake2b
-
-from sqlalchemy import Connection, func, select, sql, update
-from sqlalchemy.sql.functions import Function
 
 FUNCTION = "pop2imap_seal"
 
@@ -35,63 +33,65 @@ def seal(*values: object) -> bytes:
     return blake2b(ascii(values).encode(), digest_size=8).digest()
 
 
-def add(connection: Connection, tables: Iterable[str]) -> None:
+def add(database: sqlite3.Connection, tables: Iterable[str]) -> None:
     """Give each row of these tables a seal, and let triggers keep it. A step that adds a column to a sealed table
     makes its triggers anew."""
     for table in tables:
-        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {COLUMN} BLOB")
-        columns = _columns(connection, table)
-        sealed = f"{FUNCTION}({', '.join(f'NEW.{column}' for column in columns)})"
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {COLUMN} BLOB").close()
+        own = _sealed_columns(database, table)
+        sealed = f"{FUNCTION}({', '.join(f'NEW.{column}' for column in own)})"
         reseal = f"BEGIN UPDATE {table} SET {COLUMN} = {sealed} WHERE rowid = NEW.rowid; END"  # noqa: S608 (our names)
-        connection.exec_driver_sql(f"CREATE TRIGGER {table}_insert AFTER INSERT ON {table} {reseal}")
-        connection.exec_driver_sql(
-            f"CREATE TRIGGER {table}_update AFTER UPDATE OF {', '.join(columns)} ON {table} {reseal}"
-        )
-        connection.execute(update(sql.table(table, sql.column(COLUMN))).values({COLUMN: _sealed(columns)}))
+        database.execute(f"CREATE TRIGGER {table}_insert AFTER INSERT ON {table} {reseal}").close()
+        database.execute(
+            f"CREATE TRIGGER {table}_update AFTER UPDATE OF {', '.join(own)} ON {table} {reseal}"
+        ).close()
+        database.execute(f"UPDATE {table} SET {COLUMN} = {_call(own)}").close()  # noqa: S608 (our names)
 
 
-def structure(connection: Connection) -> str:
+def structure(database: sqlite3.Connection) -> str:
     """What is wrong with the structure of the database, in SQLite's words; empty if nothing."""
-    found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one())
-    return "" if found == "ok" else found
+    (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+    return "" if found == "ok" else str(found)
 
 
-def tables_digest(connection: Connection) -> str:
+def tables_digest(database: sqlite3.Connection) -> str:
     """Names every statement that made a table, an index or a trigger."""
-    made = connection.exec_driver_sql(
+    made = database.execute(
         "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
         "ORDER BY type, name"
     )
-    return seal(*(tuple(row) for row in made)).hex()
+    return seal(*made).hex()
 
 
-def broken(connection: Connection, tables: Iterable[str]) -> str:
+def sealed(database: sqlite3.Connection) -> list[str]:
+    """The tables that have seals."""
+    made = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    return [table for (table,) in made if COLUMN in columns(database, table)]
+
+
+def broken(database: sqlite3.Connection, tables: Iterable[str]) -> str:
     """What shows that rows of these tables are not as they were written; empty if nothing does. A table that has no
     seals yet is passed over."""
     for table in tables:
-        columns = _columns(connection, table)
-        if not _is_sealed(connection, table):
+        if COLUMN not in columns(database, table):
             continue
-        differs = sql.column(COLUMN).is_distinct_from(_sealed(columns))
-        number = connection.scalar(select(func.count()).select_from(sql.table(table)).where(differs))
+        wrong = f"{COLUMN} IS NOT {_call(_sealed_columns(database, table))}"
+        (number,) = database.execute(f"SELECT count(*) FROM {table} WHERE {wrong}").fetchone()  # noqa: S608 (our names)
         if number:
             return f"{number} rows of {table} are not as they were written"
     return ""
 
 
-def _sealed(columns: Iterable[str]) -> Function[bytes]:
-    """What the seal of a row with these columns must be."""
-    return Function(FUNCTION, *(sql.column(column) for column in columns))
+def columns(database: sqlite3.Connection, table: str) -> list[str]:
+    """The names of its columns, in their order."""
+    return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
 
 
-def _columns(connection: Connection, table: str) -> list[str]:
+def _sealed_columns(database: sqlite3.Connection, table: str) -> list[str]:
     """All columns that the seal covers, in their order."""
-    return [name for name in _all_columns(connection, table) if name != COLUMN]
+    return [name for name in columns(database, table) if name != COLUMN]
 
 
-def _is_sealed(connection: Connection, table: str) -> bool:
-    return COLUMN in _all_columns(connection, table)
-
-
-def _all_columns(connection: Connection, table: str) -> list[str]:
-    return [row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+def _call(columns: Iterable[str]) -> str:
+    """What the seal of a row with these columns must be."""
+    return f"{FUNCTION}({', '.join(columns)})"

@@ -1,4 +1,5 @@
-"""SQLite under SQLAlchemy: how a connection is made, when it commits for good, and what its errors mean.
+"""SQLite: how a connection is made, with or without SQLAlchemy on top of it, when it commits for good, and what its
+errors mean.
 
 The driver's own transactions are switched off: left to itself it begins one late, and not at all for DDL, which
 then survives a rollback. So each transaction begins with an explicit BEGIN: IMMEDIATE for the writer, who is the
@@ -15,58 +16,77 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import StatementError
-from sqlalchemy.pool import NullPool
+from typing import TYPE_CHECKING
 
 from pop2imap.errors import InternalError, JournalCorrupt, LocalIOError, Pop2imapError
 from pop2imap.journal import seals
 from pop2imap.journal.place import ELSEWHERE, disk_errors
 from pop2imap.text import printable
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 BUSY_SECONDS = 10.0
 """How long to wait for a program that has the database open by hand."""
 
 
-def writer(path: Path) -> Engine:
-    """An engine for the one connection that writes."""
+def writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes."""
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    return _engine(uri, "BEGIN IMMEDIATE", "PRAGMA journal_mode=WAL", "PRAGMA secure_delete=ON")
+    return _connect(uri, "journal_mode=WAL", "secure_delete=ON")
 
 
-def reader(path: Path, *, immutable: bool) -> Engine:
-    """An engine that writes nothing and makes no file. ``immutable``: nobody else has the database open, so
+def reader(path: Path, *, immutable: bool) -> sqlite3.Connection:
+    """A connection that writes nothing and makes no file. ``immutable``: nobody else has the database open, so
     that not even the files of its log are looked for."""
-    return _engine(f"{path.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=ro'}", "BEGIN")
+    return _connect(f"{path.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=ro'}")
 
 
-def in_memory(connection: Connection) -> Connection:
+def in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
     """A copy of the database, as it is now, that lives as long as its connection."""
-    copied = _engine("file::memory:", "BEGIN").connect()
-    _driver(connection).backup(_driver(copied))
+    copied = _connect("file::memory:")
+    database.backup(copied)
     return copied
 
 
-def _engine(uri: str, begin: str, *pragmas: str) -> Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
-        try:
-            connection.create_function(seals.FUNCTION, -1, seals.seal, deterministic=True)
-            for pragma in ("PRAGMA foreign_keys=ON", *pragmas):
-                connection.execute(pragma).close()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+def _connect(uri: str, *pragmas: str) -> sqlite3.Connection:
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+    try:
+        database.create_function(seals.FUNCTION, -1, seals.seal, deterministic=True)
+        for pragma in ("foreign_keys=ON", *pragmas):
+            database.execute(f"PRAGMA {pragma}").close()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection, begin: str = "BEGIN") -> Iterator[None]:
+    """What is done within becomes true with the end of it, all of it, or not at all."""
+    database.execute(begin).close()
+    try:
+        yield
+        database.commit()
+    except BaseException:
+        database.rollback()
+        raise
 
-    return engine
+
+def core(database: sqlite3.Connection) -> Connection:
+    """SQLAlchemy on top of this connection, for what is not said in plain SQL. Transactions are none of its business:
+    they begin and end with ``transaction``, and only outside of one may this be called. The caller closes both."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: database,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,
+    )
+    return engine.connect()
 
 
 def check_header(path: Path) -> None:
@@ -78,21 +98,15 @@ def check_header(path: Path) -> None:
         raise corrupt(path, "its header is not as it was written")
 
 
-def durable(connection: Connection, yes: bool) -> None:
+def durable(database: sqlite3.Connection, yes: bool) -> None:
     """Whether the commits to come wait for the disk. Only between transactions."""
-    _driver(connection).execute(f"PRAGMA synchronous={'FULL' if yes else 'NORMAL'}").close()
+    database.execute(f"PRAGMA synchronous={'FULL' if yes else 'NORMAL'}").close()
 
 
-def copy(connection: Connection, path: Path) -> None:
+def copy(database: sqlite3.Connection, path: Path) -> None:
     """Write what the database holds now, as one transaction sees it, into the empty file ``path``."""
     with contextlib.closing(sqlite3.connect(path)) as into:
-        _driver(connection).backup(into)
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
+        database.backup(into)
 
 
 def corrupt(path: Path, what: str) -> JournalCorrupt:
@@ -130,18 +144,19 @@ def storage_errors(path: Path, *, examining: bool = False) -> Iterator[None]:
     journal that is whole, so one that does not understand it is not."""
     try:
         yield
-    except StatementError as error:
-        if isinstance(error.orig, sqlite3.Error):
-            raise _meaning(path, error.orig, examining) from error
-        if isinstance(error.orig, Pop2imapError):  # a value that no column takes
-            raise error.orig from None
-        raise
     except sqlite3.Error as error:
         raise _meaning(path, error, examining) from error
     except UnicodeDecodeError as error:
         if not examining:
             raise
         raise corrupt(path, "text in it that is no text") from error
+    except Exception as error:
+        below = getattr(error, "orig", None)  # how SQLAlchemy hands on an error of what is below it
+        if isinstance(below, sqlite3.Error):
+            raise _meaning(path, below, examining) from error
+        if isinstance(below, Pop2imapError):  # a value that no column takes
+            raise below from None
+        raise
 
 
 def _meaning(path: Path, error: sqlite3.Error, examining: bool) -> LocalIOError | InternalError:

@@ -13,18 +13,28 @@ their right, and it is not sent again. While anything is undoing, nothing is mig
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import bindparam, delete, func, not_, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, not_, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from pop2imap.journal.copies import CopyReader
-from pop2imap.journal.reading import chunked, owns_a_copy
-from pop2imap.journal.schema import HELD, STORED, UNDOING, mailboxes, messages, origins, placements
+from pop2imap.journal import sqlite
+from pop2imap.journal import statements as say
+from pop2imap.journal.reading import chunked
+from pop2imap.journal.schema import claimed, mailboxes, messages, origins, placements
 from pop2imap.journal.store import Now, SqlJournal, open_as
+from pop2imap.journal.values import PRESENT, STORED, UNDOING
 from pop2imap.model import Account
 
+owns_a_copy = exists().where(
+    placements.c.message == messages.c.id,
+    placements.c.state.in_([STORED, PRESENT]),
+    or_(placements.c.uid.is_not(None), claimed),
+)
 _some = placements.c.id.in_(bindparam("ids", expanding=True))
 _BEGIN = update(placements).where(_some, placements.c.state == STORED).values(state=UNDOING)
 _LEAVE = update(placements).where(_some, placements.c.state == UNDOING).values(state=STORED)
@@ -50,7 +60,6 @@ _WRITTEN_NOW = (
     )  # else: the run that deleted it
     .values(run=bindparam("run"))
 )
-_HELD = select(func.count()).where(placements.c.state == HELD)
 
 
 def open_for_undo(state_dir: Path, identity: str, *, now: Now = lambda: datetime.now(UTC)) -> UndoingJournal:
@@ -58,30 +67,41 @@ def open_for_undo(state_dir: Path, identity: str, *, now: Now = lambda: datetime
     return open_as(UndoingJournal, state_dir, identity, now=now)
 
 
-class UndoingJournal(SqlJournal, CopyReader):
+class UndoingJournal(SqlJournal):
     """A journal that also lets copies be undone. Errors: LocalIOError, JournalCorrupt."""
+
+    @cached_property
+    def _core(self) -> Connection:
+        return sqlite.core(self._database)
+
+    @contextlib.contextmanager
+    def _changing(self, *, durable: bool = False) -> Iterator[Connection]:
+        """A writing transaction in the words of SQLAlchemy."""
+        connection = self._core
+        with self._writing(durable=durable):
+            yield connection
 
     def begin_undoing(self, copies: Collection[int]) -> None:
         """These stored copies (by id) are about to be removed. Fully durable."""
-        with self._writing(durable=True) as connection:
+        with self._changing(durable=True) as connection:
             for some in chunked(copies):
                 connection.execute(_BEGIN, {"ids": some})
 
     def leave(self, copies: Collection[int]) -> None:
         """These could not be removed: they are stored as before."""
-        with self._writing() as connection:
+        with self._changing() as connection:
             for some in chunked(copies):
                 connection.execute(_LEAVE, {"ids": some})
 
     def undone(self, copies: Collection[int]) -> None:
         """These are not in the target any more. Their messages are pending from now on, and so are those that count
         as present because these had brought the same octets. Lazily durable: what is lost is undoing again."""
-        with self._writing() as connection:
+        with self._changing() as connection:
             for some in chunked(copies):
                 rows = connection.execute(_OF, {"ids": some}).all()
                 connection.execute(_FORGET, {"ids": some})
                 its = {row.id for row in rows}
-                self._account(connection, its, {})
+                self._account(self._database, its, {})
                 for part in chunked(its):
                     connection.execute(_WRITTEN_NOW, {"ids": part, "run": self._run})
                 for digests in chunked({row.digest for row in rows if row.digest is not None}):
@@ -89,8 +109,8 @@ class UndoingJournal(SqlJournal, CopyReader):
 
     def unmade(self, mailbox: str) -> None:
         """A mailbox that we had made is not there any more."""
-        with self._writing() as connection:
-            number = self._numbered(connection, mailboxes, mailbox)
+        with self._changing() as connection:
+            number = self._numbered(self._database, "mailboxes", mailbox)
             connection.execute(delete(origins).where(origins.c.mailbox == number))
             mine = or_(placements.c.uid.is_not(None), placements.c.claim)
             if connection.execute(
@@ -99,7 +119,12 @@ class UndoingJournal(SqlJournal, CopyReader):
                 return  # what was moved out of it is still known by the UIDs that it had there
             connection.execute(update(mailboxes).where(mailboxes.c.id == number).values(uidvalidity=None))
 
+    def close(self) -> None:
+        if "_core" in vars(self):
+            with contextlib.suppress(SQLAlchemyError):
+                self._core.close()
+        super().close()
+
     def held(self) -> int:
         """How many copies were sent of which nobody knows whether they arrived."""
-        with self._reading() as connection:
-            return connection.scalar(_HELD) or 0
+        return self._count(say.HELD_COPIES)

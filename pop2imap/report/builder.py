@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,16 @@ class Judged(Protocol):
     def guessed(self) -> bool: ...
     @property
     def decision(self) -> Decision: ...
+
+
+@dataclass(slots=True)
+class _Added:
+    """What a run has put into one folder so far."""
+
+    messages: int = 0
+    octets: int = 0
+    unseen: int = 0
+    flagged: int = 0
 
 
 class SourceLedger:
@@ -79,12 +89,13 @@ class ReportBuilder:
         self.error: Pop2imapError | None = None
         self.interrupted: ExitCode | None = None
         self.same_account_allowed = False
-        self.moved = Count()
         self.extra_copies = 0
+        self._moved = self._moved_octets = 0
         self._started = started
         self._mark = mark
         self._ledgers: dict[str, SourceLedger] = {}
         self._folders: dict[str, FolderReport] = {}
+        self._added: dict[str, _Added] = {}
         self._rules: Counter[str] = Counter(dict.fromkeys(rules, 0))
         self._dates: Counter[DateFrom] = Counter()
         self._guessed = 0
@@ -112,7 +123,8 @@ class ReportBuilder:
 
     def judged(self, judged: Judged, *, skipped: str = "") -> None:
         """A message got its account by this decision; ``skipped``: the words of who left it out."""
-        self._rules.update(judged.decision.rules)
+        for rule in judged.decision.rules:
+            self._rules[rule] += 1
         if skipped:
             self._skipped[skipped] += 1
             return
@@ -122,8 +134,14 @@ class ReportBuilder:
     def stored(self, octets: int, copies: int) -> None:
         """So many copies of one message were stored in this run."""
         if copies:
-            self.moved += Count(1, octets)
+            self._moved += 1
+            self._moved_octets += octets
             self.extra_copies += copies - 1
+
+    @property
+    def moved(self) -> Count:
+        """The messages that were stored in this run."""
+        return Count(self._moved, self._moved_octets)
 
     def why(self, rule: str, folder: str, why: str) -> None:
         """The first message of each rule and folder explains that rule and folder."""
@@ -142,17 +160,15 @@ class ReportBuilder:
                 None,
                 created=asked and (mailbox is None or mailbox.created),
             )
+            self._added[folder] = _Added()
 
-    def added(self, folder: str, octets: int, flags: Iterable[str]) -> None:
-        """One copy went (or would go) into a folder."""
-        kept = set(flags)
-        before = self._folders[folder]
-        self._folders[folder] = replace(
-            before,
-            added=before.added + Count(1, octets),
-            unseen=before.unseen + (SEEN not in kept),
-            flagged=before.flagged + (FLAGGED in kept),
-        )
+    def added(self, folder: str, octets: int, flags: Collection[str]) -> None:
+        """One copy went (or would go) into a folder that was touched."""
+        added = self._added[folder]
+        added.messages += 1
+        added.octets += octets
+        added.unseen += SEEN not in flags
+        added.flagged += FLAGGED in flags
 
     def at_end(self, folder: str, ours: Count, after: int | None) -> None:
         """What is known of a folder at the end of the run."""
@@ -166,7 +182,7 @@ class ReportBuilder:
     @property
     def headway(self) -> tuple[int, ...]:
         """Grows with every message that was stored, and with every one that was given up, or a form of it."""
-        return self.moved.messages, len(self._problems), len(self._given_up)
+        return self._moved, len(self._problems), len(self._given_up)
 
     def gave_up(self, digest: bytes) -> None:
         """Octets with this SHA-256 were refused for good; what they can be changed into is tried now."""
@@ -174,7 +190,8 @@ class ReportBuilder:
 
     def dropped(self, flags: Iterable[str]) -> None:
         """Flags that a mailbox cannot keep, once for each message."""
-        self._dropped.update(flags)
+        for flag in flags:
+            self._dropped[flag] += 1
 
     def problem(
         self,
@@ -211,6 +228,16 @@ class ReportBuilder:
             name = str(key)
             self._repaired[(source, name)] = Repaired(source, name, size, tuple(repairs), str(saved or ""))
 
+    def _with_added(self) -> Iterable[FolderReport]:
+        for folder, report in self._folders.items():
+            added = self._added[folder]
+            yield replace(
+                report,
+                added=Count(added.messages, added.octets),
+                unseen=added.unseen,
+                flagged=added.flagged,
+            )
+
     def build(self, finished: datetime) -> Report:
         """The report. Raises InternalError if the equation does not hold."""
         return Report(
@@ -221,7 +248,7 @@ class ReportBuilder:
             sources=tuple(ledger.report() for ledger in self._ledgers.values()),
             moved=self.moved,
             extra_copies=self.extra_copies,
-            folders=tuple(sorted(self._folders.values(), key=lambda f: (f.folder != "INBOX", f.folder))),
+            folders=tuple(sorted(self._with_added(), key=lambda f: (f.folder != "INBOX", f.folder))),
             rules=tuple(self._rules.items()),
             dates=dict(self._dates),
             read_state_guessed=self._guessed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from pop2imap import migrate
 from pop2imap.errors import Again
@@ -140,7 +140,7 @@ def intents_do_not_wait_for_the_disk() -> None:
     """A power failure forgets what was sent."""
     writing = SqlJournal._writing
 
-    def in_haste(self: SqlJournal, *, durable: bool = False) -> AbstractContextManager[Connection]:
+    def in_haste(self: SqlJournal, *, durable: bool = False) -> AbstractContextManager[sqlite3.Connection]:
         return writing(self, durable=False)
 
     stand_in(SqlJournal, "_writing", in_haste)

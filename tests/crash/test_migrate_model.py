@@ -20,6 +20,7 @@ import os
 import pickle
 import random
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,6 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from sqlalchemy import Engine, event
 
 from pop2imap.errors import ConnectionLost, ExitCode
 from pop2imap.job import Job
@@ -53,6 +53,7 @@ from tests.fakes.memory_target import (
     like_cyrus,
     like_dovecot,
 )
+from tests.fakes.watched_database import watched
 
 SEED = 20261123
 LIVES = 30
@@ -325,8 +326,7 @@ class Life:
                         end(DIED)
 
             server.dies = step
-            event.listen(Engine, "begin", step)
-            event.listen(Engine, "commit", step)
+            sqlite3.connect = watched(step, step)  # type: ignore[assignment]
             self.run(stop, limit)
             end(0)
         except BaseException:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event
 
 from pop2imap.errors import ConnectionLost, FolderError, NotFinished, ProtocolError
 from pop2imap.journal import Placement, Record
@@ -29,6 +28,7 @@ from tests.fakes.memory_target import (
     like_cyrus,
     like_dovecot,
 )
+from tests.fakes.watched_database import waits_for_disk, watched
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 DATE = datetime(2019, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -523,19 +523,14 @@ def test_a_server_that_renumbers_all_the_time_is_given_up(world: World) -> None:
     assert world.accounts() == {"a": "pending"}
 
 
-def test_what_it_finds_is_written_for_good(world: World) -> None:
+def test_what_it_finds_is_written_for_good(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.send("a", "b", fates=[LOST_ANSWER, LOST])
+    waited: list[bool] = []
+    monkeypatch.setattr(sqlite3, "connect", watched(lambda database: waited.append(waits_for_disk(database))))
     world.restart()
-    modes: list[int] = []
-
-    def committing(connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        modes.append(driver.execute("PRAGMA synchronous").fetchone()[0])
-
-    event.listen(world.open_journal._connection, "commit", committing)
+    waited.clear()
     world.recover()
-    assert set(modes) == {2}
+    assert set(waited) == {True}
 
 
 # -- trouble

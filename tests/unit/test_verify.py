@@ -466,8 +466,7 @@ def test_copies_come_in_portions_and_each_once(bench: Bench, monkeypatch: pytest
     bench.run(bench.mbox(*(mail(number) for number in range(7)), *[mail("twin")] * 5))
     bench.server.appenduid = False
     bench.run(bench.drop(*(mail(-number) for number in range(1, 8)), *[mail("twins")] * 5))
-    for query in ("_WITH_UID", "_WITHOUT_UID"):
-        monkeypatch.setattr(copies, query, getattr(copies, query).limit(3))
+    monkeypatch.setattr(copies, "CHUNK", 3)
     history = read_history(bench.options.state_dir, MemoryTarget.identity)
     assert history is not None
     (kept,) = history.kept()
