@@ -21,8 +21,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from tenacity import RetryCallState, Retrying
-
 from pop2imap.budgets import Budgets
 from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
@@ -33,7 +31,6 @@ from pop2imap.listed import Listed, Renamed, Wanted, list_source
 from pop2imap.model import SETTLED, Account, Key, Octets, Ref
 from pop2imap.pipeline import Ahead, Pipeline, Stop, pause
 from pop2imap.placing import Placer
-from pop2imap.plan import plan
 from pop2imap.progress import Progress
 from pop2imap.quarantine import Quarantine
 from pop2imap.recovery import recover, refuse_half_undone
@@ -83,6 +80,8 @@ def migrate(
     builder.same_account_allowed = job.options.allow_same_account
     try:
         if job.dry_run:
+            from pop2imap.plan import plan  # it reads the journal from outside, with more than a run needs
+
             plan(job, builder, started, progress, stop)
         else:
             with closing(open_journal(job.options.state_dir, job.target.identity)) as journal:
@@ -140,21 +139,18 @@ class _Run:
         """All of it, with new tries where a connection is lost. What ended it is the builder's ``error``; raises
         what is nobody's fault but ours."""
         try:
-            Retrying(
-                retry=self._worth_another_try,
-                stop=lambda _: self.fruitless >= TRIES,
-                wait=lambda _: self.pause,
-                sleep=self._wait,
-                reraise=True,
-            )(self._attempt)
+            while (error := self._attempted()) is not None:
+                if not self._worth_another_try(error):
+                    raise error
+                self._wait(self.pause)
         except Pop2imapError as error:
             self.builder.error = error
         self._folders_at_end()
         self.job.target.close()
 
-    def _worth_another_try(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, Pop2imapError) or error.again is Again.NEVER or self.stop.is_set():
+    def _worth_another_try(self, error: Pop2imapError) -> bool:
+        """Whether the error of an attempt may be gone after a pause, which is set; and says so."""
+        if error.again is Again.NEVER or self.stop.is_set():
             return False
         self.quiet_since = self.now()
         self.fruitless = self.fruitless + 1 if self.builder.headway == self.headway else 1
@@ -163,14 +159,22 @@ class _Run:
         hint = error.retry_after
         if not (lost if hint is None else hint <= LONGEST_HINT):
             return False
-        if self.fruitless < TRIES:
-            at_least = float(2 ** (self.fruitless - 1))  # a server may well say "0 seconds"
-            self.pause = max(hint or 0.0, at_least)
-            self.progress.say(f"{error}; trying again in {self.pause:.0f} s")
+        if self.fruitless >= TRIES:
+            return False
+        at_least = float(2 ** (self.fruitless - 1))  # a server may well say "0 seconds"
+        self.pause = max(hint or 0.0, at_least)
+        self.progress.say(f"{error}; trying again in {self.pause:.0f} s")
         return True
 
     def _wait(self, seconds: float) -> None:
         pause(seconds, self.stop, self.sleep)
+
+    def _attempted(self) -> Pop2imapError | None:
+        try:
+            self._attempt()
+        except Pop2imapError as error:
+            return error
+        return None
 
     def _attempt(self) -> None:
         refuse_half_undone(self.journal)

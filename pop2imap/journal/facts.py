@@ -11,8 +11,8 @@ that both make the same.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import uuid
 from pathlib import Path
 
 from pop2imap.errors import JournalCorrupt, JournalTooNew
@@ -97,7 +97,7 @@ def bring_up_to_date(database: sqlite3.Connection, schema: int, born: Facts) -> 
 def _make(database: sqlite3.Connection, born: Facts) -> None:
     for statement in _TABLES.read_text("utf-8").splitlines():
         database.execute(statement).close()
-    set_facts(database, {"schema": str(NEWEST), "id": uuid.uuid4().hex, "commits": "0", **born})
+    set_facts(database, {"schema": str(NEWEST), "id": os.urandom(16).hex(), "commits": "0", **born})
     set_facts(database, {seals.TABLES: seals.tables_digest(database)})
 
 

@@ -1,7 +1,8 @@
 """What a person writes into a file of rules beside text: addresses, domains, flags, sizes, dates.
 
-Each function returns what it means, or raises Fault. Addresses are checked with email-validator; a domain of
-special use (``example.invalid``, ``.test``, ``localhost``) is likely a mistake, but may be meant: a warning.
+Each function returns what it means, or raises Fault. Addresses are checked with email-validator (imported where there
+are any: it takes its time); a domain of special use (``example.invalid``, ``.test``, ``localhost``) is likely a
+mistake, but may be meant: a warning.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-
-import email_validator
 
 from pop2imap.model import ANSWERED, DRAFT, FLAGGED, SEEN
 from pop2imap.rules.faults import Fault, kind, unknown
@@ -27,6 +26,8 @@ _LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?")
 
 def address(text: str, warn: Callable[[str], None], *, hint: bool = True) -> str:
     """One whole address, normalised. ``hint``: a pattern would do as well, so a fault says how to write it."""
+    import email_validator
+
     local, at, name = text.rpartition("@")
     shown = printable(text, 80)
     if not at or not local:
@@ -48,6 +49,8 @@ def address(text: str, warn: Callable[[str], None], *, hint: bool = True) -> str
 
 def domain(text: str, warn: Callable[[str], None]) -> str:
     """A domain name, normalised."""
+    import email_validator
+
     shown = printable(text, 80)
     if "@" in text or "*" in text:
         raise Fault(f'"{shown}" is no domain: {{ domain = "acme.example" }} means it and all below it')
@@ -63,6 +66,8 @@ def domain(text: str, warn: Callable[[str], None]) -> str:
 def _not_public(name: str) -> str:
     """The domain of special use (RFC 6761) that ``name`` is or lies in, or ``name`` itself if it has a single
     label; an empty string for all others, and for what is no domain."""
+    import email_validator
+
     folded = name.lower()
     if not all(_LABEL.fullmatch(label) for label in folded.split(".")):
         return ""

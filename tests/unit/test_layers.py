@@ -79,7 +79,6 @@ WALLS = {
     "rich": ("report/",),
     "re2": ("rules/",),
     "email_validator": ("rules/",),
-    "tenacity": ("migrate.py",),
     "keyring": ("credentials.py",),
     "getpass": ("credentials.py",),
     "subprocess": ("credentials.py", "demo/"),
