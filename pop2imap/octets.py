@@ -119,12 +119,17 @@ def _likely_sizes(chunks: Iterable[bytes]) -> frozenset[int]:
 
 
 class _SpoolFile:
-    """A file without a name, closed when the last reference to it goes."""
+    """A file without a name, closed when the last reference to it goes. ``sha`` is of what was written."""
 
-    __slots__ = ("file",)
+    __slots__ = ("file", "sha")
 
     def __init__(self, directory: Path | None) -> None:
         self.file = tempfile.TemporaryFile("w+b", dir=directory)  # noqa: SIM115
+        self.sha = hashlib.sha256()
+
+    def write(self, octets: bytes) -> None:
+        self.sha.update(octets)
+        self.file.write(octets)
 
     def read_at(self, at: int, most: int) -> bytes:
         return os.pread(self.file.fileno(), most, at)
@@ -208,7 +213,6 @@ class OctetsWriter:
         self._spool_at = spool_at
         self._pieces: list[bytes] = []
         self._file: _SpoolFile | None = None
-        self._sha = hashlib.sha256()  # of what is in the file
         self.size = 0
 
     def write(self, octets: bytes) -> None:
@@ -223,8 +227,7 @@ class OctetsWriter:
             if self._file is None:
                 self._file = _SpoolFile(self._spool)
             for piece in self._pieces:
-                self._sha.update(piece)
-                self._file.file.write(piece)
+                self._file.write(piece)
             self._pieces.clear()
 
     def finish(self) -> StoredOctets:
@@ -233,7 +236,7 @@ class OctetsWriter:
             return _in_memory(b"".join(self._pieces))
         with self._spool_errors():
             self._file.file.flush()
-        return StoredOctets(self.size, self._sha.digest(), file=self._file)
+        return StoredOctets(self.size, self._file.sha.digest(), file=self._file)
 
     @contextlib.contextmanager
     def _spool_errors(self) -> Iterator[None]:

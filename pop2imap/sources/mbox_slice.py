@@ -82,7 +82,7 @@ class Slice:
     def octets(self, unquote: Unquote) -> Iterator[bytes]:
         """The message as it is to be sent, in pieces. To be called once; ``digest`` holds afterwards."""
         unquoter = Unquoter(unquote)
-        yield self._sendable(unquoter.feed(self._head))
+        before = self._head  # goes with the first piece of the body
         self._sha.update(self.head.unkeyed)
         at = self._start + len(self.head.raw)
         last = self.head.raw[-1:]
@@ -93,10 +93,12 @@ class Slice:
             self._sha.update(piece)
             at += len(piece)
             last = piece[-1:]
-            yield self._sendable(unquoter.feed(piece))
+            yield self._sendable(unquoter.feed(before + piece if before else piece))
+            before = b""
         if last not in (b"\n", b""):
             self._sha.update(line_end(crlf=self.head.crlf))
-        yield self._sendable(unquoter.finish())
+        if rest := unquoter.feed(before) + unquoter.finish():
+            yield self._sendable(rest)
 
     @property
     def digest(self) -> bytes:
@@ -183,9 +185,11 @@ class Unquoter:
 
 def read_fully(read_at: ReadAt, offset: int, size: int) -> bytes:
     """``size`` octets at ``offset``, fewer only if the file ends before."""
-    pieces = []
+    pieces: list[bytes] = []
     while size > 0:
         piece = read_at(offset, size)
+        if len(piece) == size and not pieces:
+            return piece
         if not piece:
             break
         pieces.append(piece)
