@@ -105,8 +105,8 @@ def _candidates(
 ) -> Iterator[tuple[datetime | None, DateFrom]]:
     if envelope_date is not None:
         yield _utc(envelope_date), DateFrom.ENVELOPE
-    if received := headers.values("received"):
-        yield parse_received(received[0]), DateFrom.RECEIVED
+    if received := headers.first("received"):
+        yield parse_received(received), DateFrom.RECEIVED
     if dated := headers.first("date"):
         yield parse_date(dated), DateFrom.DATE
 

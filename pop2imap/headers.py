@@ -32,13 +32,14 @@ _FIELD_END = re.compile(rb"\n(?![ \t])")
 class Headers:
     """The header fields of one message. The lists it returns are shared: do not change them."""
 
-    __slots__ = ("_addresses", "_block", "_folded", "_raw", "_values")
+    __slots__ = ("_addresses", "_block", "_firsts", "_folded", "_raw", "_values")
 
     def __init__(self, block: bytes) -> None:
         self._block = block
         self._folded = block.lower()  # names are found in here: a search that ignores case is slow
         self._raw: dict[str, list[bytes]] = {}
         self._values: dict[str, list[str]] = {}
+        self._firsts: dict[str, str | None] = {}
         self._addresses: dict[str, list[Address]] = {}
 
     @classmethod
@@ -69,14 +70,17 @@ class Headers:
         key = name.lower()
         found = self._values.get(key)
         if found is None:
-            found = [_tidy(decode_words(_unfolded(body))) for body in self.raw(key)]
+            found = [_text(body) for body in self.raw(key)]
             self._values[key] = found
         return found
 
     def first(self, name: str) -> str | None:
-        """The first of :meth:`values`, or None."""
-        found = self.values(name)
-        return found[0] if found else None
+        """The first of :meth:`values`, or None; the others are not looked at."""
+        key = name.lower()
+        if key not in self._firsts:
+            field = _field(key).search(self._folded)
+            self._firsts[key] = field and _text(self._block[field.start(1) : field.end(1)].rstrip(b"\r"))
+        return self._firsts[key]
 
     @property
     def subject(self) -> str:
@@ -105,6 +109,11 @@ class Headers:
 def _field(name: str) -> re.Pattern[bytes]:
     written = re.escape(name.encode("utf-8", "replace"))
     return re.compile(rb"\n" + written + rb"[ \t]*+:(.*(?:\n[ \t].*)*)")
+
+
+def _text(body: bytes) -> str:
+    """A field body as people read it."""
+    return _tidy(decode_words(_unfolded(body)))
 
 
 def _unfolded(body: bytes) -> str:

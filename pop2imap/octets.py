@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pop2imap.errors import LocalIOError
 
-SPOOL_AT = 1 << 20
+SPOOL_AT = 2 << 20
 """Octets up to which a message stays in memory."""
 
 HEAD_LIMIT = 1 << 20

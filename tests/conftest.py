@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from tests.servers import dovecot as servers
@@ -20,6 +21,9 @@ from tests.servers.server import Server, Unavailable
 
 DovecotFactory = Callable[..., servers.Dovecot]
 ServerFactory = Callable[..., Server]
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("no clock")
+
 KINDS: dict[str, type[Server]] = {"Dovecot": servers.Dovecot, "Cyrus": Cyrus, "Courier": Courier}
 NOT_TESTED = "no real server: "
 

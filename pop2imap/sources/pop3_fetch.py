@@ -23,7 +23,6 @@ What servers do to such a client, and what is done about it:
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -243,12 +242,12 @@ class Fetcher:
                     f"a message goes on after {MESSAGE_LIMIT} octets, more than any IMAP server can take",
                     where=self._session.where,
                 )
-        with contextlib.suppress(
-            ConnectionLost
-        ):  # this message is whole; the next use of the session sees it
+        try:
             self._session.check_excess()
             if more:
                 self._session.peek()
+        except ConnectionLost:  # this message is whole; the next use of the session sees it
+            pass
         return writer.finish() if writer is not None else TooLarge(size, self._most)
 
 

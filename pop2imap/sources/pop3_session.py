@@ -111,8 +111,13 @@ class Session:
 
     def check_excess(self) -> None:
         """Raise ProtocolError if something was sent that is no reply, ConnectionLost if it was a farewell."""
-        with self._failing():
+        if self._failure:
+            raise self._failure
+        try:
             self._check_excess()
+        except Pop2imapError as error:
+            self._failure = error
+            raise
 
     def drain(self) -> None:
         """Read and drop all replies that are still to come."""

@@ -102,18 +102,19 @@ class Explorer:
     def _check_order(self) -> None:
         """In a run without refusals and deaths, each folder has its messages in the order of the source."""
         world = self.world
-        if world.scenario.unordered:
+        scenario = world.scenario
+        if scenario.unordered or scenario.refuses or scenario.repair:  # what was refused first comes later
             return
-        strangers = {stranger.octets for stranger in world.scenario.strangers}
-        sent = [world.scenario.rewrite(one.octets) for one in world.scenario.letters]
+        strangers = {stranger.octets for stranger in scenario.strangers}
+        sent = [scenario.rewrite(one.octets) for one in scenario.letters]
         for name in world.outside.account.boxes:
             came = [octets for _, octets, _, _ in world.outside.in_order(name)]
-            if strangers & set(came) or world.scenario.repair:  # what was refused first comes later
+            if strangers & set(came):
                 continue
             rest = iter(sent)
             if not all(octets in rest for octets in came):
                 raise Violation(f"{name} is not in the order of the source")
-            if name == "INBOX" and not world.scenario.rules and not world.scenario.refuses and came != sent:
+            if name == "INBOX" and not scenario.rules and came != sent:
                 raise Violation("what came is not what was sent")
 
     def _afresh(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pop2imap.credentials import Secret
 from pop2imap.errors import ConnectionLost, InternalError, LocalIOError, ProtocolError
 from pop2imap.model import Account, Message, Unread
+from pop2imap.octets import SPOOL_AT
 from pop2imap.sources import pop3_fetch
 from pop2imap.sources.pop3 import Pop3Source
 from tests.fakes.pop3_server import CAPABILITIES, PASSWORD, USER, Maildrop, Pop3Server, endless
@@ -246,7 +247,7 @@ class TestBrokenSessions:
 def test_a_spool_that_cannot_be_written_is_a_local_error(
     serve: Serve, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    server, _ = serve(Maildrop(mail(2, size=2 << 20)))
+    server, _ = serve(Maildrop(mail(2, size=SPOOL_AT + 1)))
     missing = tmp_path_factory.mktemp("gone") / "not there"
     source = Pop3Source(server.address(), USER, Secret(PASSWORD), spool=missing)
     source.open()
