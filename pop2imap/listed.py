@@ -16,6 +16,7 @@ from pop2imap.model import SETTLED, Account, Key, Ref
 from pop2imap.options import Options
 from pop2imap.progress import Progress
 from pop2imap.quarantine import Quarantine
+from pop2imap.report import PROBLEMS
 from pop2imap.report.builder import ReportBuilder, SourceLedger
 from pop2imap.rules import Rules
 from pop2imap.sources import Listing, Source
@@ -158,7 +159,7 @@ def _drop_settled(
     found = other_rules = 0
     refs = listed.listing.refs
     for start in range(0, len(refs), LOOKUP):
-        chunk = refs[start : start + LOOKUP]
+        chunk = list(refs[start : start + LOOKUP])
         entries = lookup([ref.key for ref in chunk if ref.key is not None])
         for ref in chunk:
             entry = entries.get(ref.key) if ref.key is not None else None
@@ -167,30 +168,40 @@ def _drop_settled(
                     listed.todo.add(ref)
                 continue
             listed.decider.remember(ref.position, entry.date)
-            settled = entry.account in SETTLED
-            by_others = settled and entry.rules_digest != rules_digest
-            found += settled
-            other_rules += by_others
-            if (compare_placed and by_others) or wanted(entry):
+            if entry.account in SETTLED:
+                found += 1
+                by_others = entry.rules_digest != rules_digest
+                other_rules += by_others
+                read = compare_placed and by_others
+            else:
+                read = wanted(entry)
+            if read:
                 listed.entries[ref.key] = entry
                 listed.todo.add(ref)
                 continue
             size = entry.size or ref.size
             listed.ledger.put(ref.position, entry.account, size)
-            saved = wanted.saved(entry.digest)
-            builder.repaired(source, ref.key, size, entry.repairs, saved)
-            builder.problem(
-                entry.account,
-                source,
-                ref.position,
-                ref.key,
-                entry.reason,
-                date=entry.date,
-                subject=entry.subject,
-                size=size,
-                saved=saved,
-            )
+            if entry.repairs or entry.account in PROBLEMS:
+                _tell(builder, source, ref, ref.key, entry, size, wanted.saved(entry.digest))
     return found, other_rules
+
+
+def _tell(
+    builder: ReportBuilder, source: str, ref: Ref, key: Key, entry: Entry, size: int, saved: Path | None
+) -> None:
+    """What the report has to say of a message that is not read again."""
+    builder.repaired(source, key, size, entry.repairs, saved)
+    builder.problem(
+        entry.account,
+        source,
+        ref.position,
+        key,
+        entry.reason,
+        date=entry.date,
+        subject=entry.subject,
+        size=size,
+        saved=saved,
+    )
 
 
 @dataclass(frozen=True, slots=True)

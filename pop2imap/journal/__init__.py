@@ -26,16 +26,15 @@ Times are aware and in UTC, and kept to the second.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pop2imap.errors import ExitCode
 from pop2imap.model import Account, DateFrom, Key, Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the journal knows of one key.
 
     ``placed`` says of each folder what became of the copy there: stored, present, refused or held; or PENDING,
@@ -51,10 +50,10 @@ class Entry:
     date: datetime | None
     reason: str
     rules_digest: str
-    subject: str = ""
-    placed: Mapping[str, Account] = field(default_factory=dict)
-    mailboxes: Mapping[str, Account] = field(default_factory=dict)
-    repairs: tuple[str, ...] = ()
+    subject: str
+    placed: Mapping[str, Account]
+    mailboxes: Mapping[str, Account]
+    repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import itertools
 import sqlite3
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -41,6 +41,17 @@ def chunked(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
         yield chunk
 
 
+def _with(
+    entry: Entry, placed: Mapping[str, Account], mailboxes: Mapping[str, Account], repairs: Iterable[str]
+) -> Entry:
+    """The entry of a message that has one more copy."""
+    return entry._replace(
+        placed={**entry.placed, **placed},
+        mailboxes={**entry.mailboxes, **mailboxes},
+        repairs=tuple(dict.fromkeys((*entry.repairs, *repairs))),
+    )
+
+
 class Reader(ABC):
     """The questions; ``_reading`` gives the database on which to ask them."""
 
@@ -64,68 +75,67 @@ class Reader(ABC):
                         found.update(self._entries(database, number, chunk))
         return found
 
-    def _entries(
-        self, database: sqlite3.Connection, source: int, keys: Sequence[Key]
-    ) -> Iterator[tuple[Key, Entry]]:
+    def _entries(self, database: sqlite3.Connection, source: int, keys: Sequence[Key]) -> dict[Key, Entry]:
         wanted = {(storable(key.name), key.nth): key for key in keys}
-        rows = named(database, say.ENTRIES, source, wanted)
-        copies = self._copies_of(database, [row[0] for row in rows])
-        lent = {row[5] for row in rows if row[3] == Account.PRESENT.value and row[0] not in copies}
-        if lent:
-            copies |= self._lent_copies(database, rows, lent)
-        for number, name, nth, account, size, digest, date, reason, subject, rules in rows:
-            if (key := wanted.get((name, nth))) is not None:
-                yield (
-                    key,
-                    Entry(
-                        ACCOUNTS[account],
-                        size,
-                        digest,
-                        None if date is None else moment(date),
-                        reason,
-                        "" if rules is None else self._name(database, "texts", rules),
-                        subject,
-                        *copies.get(number, _NOWHERE),
-                    ),
-                )
+        found: dict[Key, Entry] = {}
+        alike: dict[
+            tuple[Any, ...], _Copies
+        ] = {}  # most messages have one copy, of the same folder and state
+        lent: list[Key] = []
+        for row in named(database, say.ENTRIES, source, wanted):
+            if (key := wanted.get(row[:2])) is None:
+                continue
+            copies = alike.get(row[9:])
+            if copies is None:
+                copies = alike[row[9:]] = self._copies(database, *row[9:])
+            if (before := found.get(key)) is not None:
+                found[key] = _with(before, *copies)
+                continue
+            _, _, account, size, digest, date, reason, subject, rules, *_ = row
+            found[key] = Entry(
+                ACCOUNTS[account],
+                size,
+                digest,
+                None if date is None else moment(date),
+                reason,
+                "" if rules is None else self._name(database, "texts", rules),
+                subject,
+                *copies,
+            )
+            if not copies[0] and found[key].account is Account.PRESENT:
+                lent.append(key)
+        return found | self._lent(database, {key: found[key] for key in lent}) if lent else found
 
-    def _copies_of(self, database: sqlite3.Connection, ids: Sequence[int]) -> dict[int, _Copies]:
-        """The copies of these messages. Most have one, alike, so that these are one object."""
-        found: dict[int, _Copies] = {}
-        alike: dict[tuple[Any, ...], _Copies] = {}
-        for some in chunked(ids):
-            for message, *copy in database.execute(say.among(say.COPIES, len(some)), some):
-                if (seen := alike.get(facts := tuple(copy))) is None:
-                    seen = alike[facts] = self._copy_of(database, *copy)
-                if (before := found.get(message)) is not None:
-                    repairs = tuple(dict.fromkeys((*before[2], *seen[2])))
-                    seen = ({**before[0], **seen[0]}, {**before[1], **seen[1]}, repairs)
-                found[message] = seen
-        return found
-
-    def _copy_of(
-        self, database: sqlite3.Connection, folder: int, mailbox: int, state: str, repairs: str
+    def _copies(
+        self,
+        database: sqlite3.Connection,
+        folder: int | None,
+        mailbox: int | None,
+        state: str | None,
+        repairs: str | None,
     ) -> _Copies:
+        """One copy, or none."""
+        if folder is None or mailbox is None or state is None:
+            return _NOWHERE
         account = ACCOUNT_OF[state]
         return (
             {self._name(database, "folders", folder): account},
             {self._name(database, "mailboxes", mailbox): account},
-            tuple(dict.fromkeys(repairs.split())),
+            tuple(dict.fromkeys((repairs or "").split())),
         )
 
-    def _lent_copies(
-        self, database: sqlite3.Connection, rows: Iterable[tuple[Any, ...]], digests: Collection[bytes]
-    ) -> dict[int, _Copies]:
-        """Of messages that are present because another source brought the same octets: what was repaired in those."""
+    def _lent(self, database: sqlite3.Connection, entries: dict[Key, Entry]) -> dict[Key, Entry]:
+        """Of messages that are present because another source brought the same octets: with what was repaired in
+        those."""
         repaired = {
             digest: tuple(repairs.split())
-            for some in chunked(digests)
+            for some in chunked({entry.digest for entry in entries.values()})
             for digest, repairs in database.execute(say.among(say.REPAIRS_LIKE, len(some)), some)
         }
         return {
-            row[0]: ({}, {}, repaired[row[5]])
-            for row in rows
-            if row[3] == Account.PRESENT.value and row[5] in repaired
+            key: entry._replace(repairs=repaired[entry.digest])
+            for key, entry in entries.items()
+            if entry.digest in repaired
         }
 
     def intents(self, mailbox: str) -> list[Placement]:

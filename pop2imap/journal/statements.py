@@ -38,9 +38,13 @@ ADD_NAME = "INSERT INTO {} (name) VALUES (?)"
 
 # -- messages
 
-_NAMED = "FROM messages WHERE source = ? AND nth BETWEEN ? AND ? AND name IN ({})"
-KNOWN_MESSAGES = f"SELECT id, source, name, nth, rules {_NAMED}"
-ENTRIES = f"SELECT id, name, nth, account, size, digest, date, reason, subject, rules {_NAMED}"
+_NAMED = "WHERE m.source = ? AND m.nth BETWEEN ? AND ? AND m.name IN ({})"
+KNOWN_MESSAGES = f"SELECT m.id, m.source, m.name, m.nth, m.rules FROM messages m {_NAMED}"
+ENTRIES = (
+    "SELECT m.name, m.nth, m.account, m.size, m.digest, m.date, m.reason, m.subject, m.rules, "
+    "p.folder, p.mailbox, p.state, p.repairs "
+    f"FROM messages m LEFT JOIN placements p ON p.message = m.id {_NAMED}"
+)
 ADD_MESSAGE = (
     "INSERT INTO messages (source, name, nth, account, size, digest, date, date_from, copies, why, rules, reason, "
     "subject, run, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -61,8 +65,7 @@ STATES = (
 
 # -- placements
 
-COPIES = "SELECT message, folder, mailbox, state, repairs FROM placements WHERE message IN ({})"
-COPIES_TO_REPLACE = "SELECT id, message, folder, mailbox, state FROM placements WHERE message IN ({})"
+COPIES = "SELECT id, message, folder, mailbox, state FROM placements WHERE message IN ({})"
 ADD_PLACEMENT = (
     "INSERT INTO placements (id, message, folder, mailbox, state, claim, uidvalidity, lower_bound, uid, match_digest, "
     "size, date, flags, repairs, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

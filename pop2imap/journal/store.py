@@ -137,9 +137,6 @@ def _prepare(
 
 _BEGIN = "BEGIN IMMEDIATE"
 
-_Name = tuple[str, str, int]
-"""The parts of a key."""
-
 _Owner = tuple[int, int, int | None]
 """Mailbox, UIDVALIDITY and UID."""
 
@@ -147,7 +144,7 @@ _Owner = tuple[int, int, int | None]
 class _Remembered(NamedTuple):
     """Messages whose rows are written: their ids, and which of these were there before."""
 
-    ids: dict[_Name, int]
+    ids: dict[Key, int]
     known: set[int]
 
 
@@ -258,34 +255,30 @@ class SqlJournal(CopyReader):
         self, database: Connection, records: Sequence[Record], account: Account | None = None
     ) -> _Remembered:
         """Insert or replace the rows of these messages."""
-        rows = {
-            (key.source, key.name, key.nth): self._message_row(database, record, account)
-            for record in records
-            for key in (record.key,)
-        }
+        rows = {record.key: self._message_row(database, record, account) for record in records}
         known = self._known_messages(database, rows)
-        fresh = [name for name in rows if name not in known]
+        fresh = [key for key in rows if key not in known]
         ids = dict(zip(fresh, self._next_ids("messages", len(fresh)), strict=True))
-        database.executemany(say.ADD_MESSAGE, [(*rows[name], ids[name]) for name in fresh])
+        database.executemany(say.ADD_MESSAGE, [(*rows[key], ids[key]) for key in fresh])
         if known:
-            database.executemany(say.CHANGE_MESSAGE, [(*rows[name], old.id) for name, old in known.items()])
+            database.executemany(say.CHANGE_MESSAGE, [(*rows[key], old.id) for key, old in known.items()])
             decided_anew = [
-                old.id for name, old in known.items() if rows[name][_RULES] not in {None, old.rules}
+                old.id for key, old in known.items() if rows[key][_RULES] not in {None, old.rules}
             ]
             for some in chunked(decided_anew):
                 database.execute(say.among(say.FORGET_REFUSALS, len(some)), some)
-            ids.update((name, old.id) for name, old in known.items())
+            ids.update((key, old.id) for key, old in known.items())
         return _Remembered(ids, {row.id for row in known.values()})
 
-    def _known_messages(self, database: Connection, names: Iterable[_Name]) -> dict[_Name, _Known]:
-        by_source: dict[str, list[_Name]] = defaultdict(list)
-        for name in names:
-            by_source[name[0]].append(name)
-        found: dict[_Name, _Known] = {}
-        for source, its_names in by_source.items():
+    def _known_messages(self, database: Connection, keys: Iterable[Key]) -> dict[Key, _Known]:
+        by_source: dict[str, list[Key]] = defaultdict(list)
+        for key in keys:
+            by_source[key.source].append(key)
+        found: dict[Key, _Known] = {}
+        for source, its_keys in by_source.items():
             number = self._numbered(database, "sources", source)
-            for some in chunked(its_names):
-                wanted = {(storable(name[1]), name[2]): name for name in some}
+            for some in chunked(its_keys):
+                wanted = {(storable(key.name), key.nth): key for key in some}
                 for row in named(database, say.KNOWN_MESSAGES, number, wanted):
                     if (its := wanted.get((row[2], row[3]))) is not None:
                         found[its] = _Known(*row)
@@ -333,18 +326,17 @@ class SqlJournal(CopyReader):
         return number
 
     def rebind(self, old: Key, new: Key) -> None:
-        before, after = (old.source, old.name, old.nth), (new.source, new.name, new.nth)
         with self._writing() as database:
-            found = self._known_messages(database, {before, after})
-            if before not in found:
+            found = self._known_messages(database, {old, new})
+            if old not in found:
                 raise InternalError(f"no message is known as {old}")
-            if (taken := found.get(after)) is not None and new != old:
+            if (taken := found.get(new)) is not None and new != old:
                 if scalar(database, say.among(say.COPIES, 1), taken.id) is not None:
                     raise InternalError(f"{new} is known already")
                 database.execute(say.DELETE_MESSAGE, (taken.id,))
             source = self._numbered(database, "sources", new.source)
             database.execute(
-                say.RENAME_MESSAGE, (source, storable(new.name), new.nth, self._run, found[before].id)
+                say.RENAME_MESSAGE, (source, storable(new.name), new.nth, self._run, found[old].id)
             )
 
     def begin_removing(self, keys: Sequence[Key]) -> None:
@@ -354,8 +346,8 @@ class SqlJournal(CopyReader):
     def remove(self, keys: Sequence[Key]) -> None:
         with self._writing(durable=True) as database:
             database.execute(say.FORGET_FACT, (REMOVING,))
-            found = self._known_messages(database, [(key.source, key.name, key.nth) for key in keys])
-            if missing := [key for key in keys if (key.source, key.name, key.nth) not in found]:
+            found = self._known_messages(database, keys)
+            if missing := [key for key in keys if key not in found]:
                 raise InternalError(f"no message is known as {missing[0]}")
             lowest: dict[tuple[int, str], int] = {}
             names: dict[int, list[str]] = defaultdict(list)
@@ -409,7 +401,7 @@ class SqlJournal(CopyReader):
         numbers = self._next_ids("placements", len(new))
         rows = []
         for number, one, uid in zip(numbers, new, uids, strict=True):
-            message = remembered.ids.get((one.key.source, one.key.name, one.key.nth))
+            message = remembered.ids.get(one.key)
             if message is None:
                 raise InternalError("a placement came without the record of its message")
             rows.append(
@@ -455,7 +447,7 @@ class SqlJournal(CopyReader):
         message, folder and mailbox of each."""
         old: dict[int, list[tuple[int, int, int, str]]] = defaultdict(list)
         for some in chunked(known):
-            for number, message, *copy in database.execute(say.among(say.COPIES_TO_REPLACE, len(some)), some):
+            for number, message, *copy in database.execute(say.among(say.COPIES, len(some)), some):
                 old[message].append((number, *copy))
         gone: list[int] = []
         seen: set[tuple[int, int]] = set()

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, islice, pairwise
 from operator import eq
 from typing import overload
 
@@ -34,6 +35,12 @@ MOST = 1 << 40
 _NUMBER = re.compile(rb"([0-9]{1,19})(?:\.0*)?")
 _UID = re.compile(rb"[\x21-\x7e]{1,%d}" % UIDL_LIMIT)
 _RESERVED = (DIGEST_NAME.encode(), POSITION_NAME.encode())
+
+# Lines as nearly all servers write nearly all of them: these are taken many at a time.
+_USUAL_SIZES = re.compile(rb"(?:[1-9][0-9]{0,11} [0-9]{1,12}\n)*")
+_USUAL_NAMES = re.compile(
+    rb"(?:[1-9][0-9]{0,11} (?!%b)[\x21-\x7e]{1,%d}\n)*" % (b"|".join(_RESERVED), UIDL_LIMIT)
+)
 
 
 def number(octets: bytes) -> int | None:
@@ -67,6 +74,12 @@ class _Oddities:
         )
 
 
+def _usual(lines: Sequence[bytes], form: re.Pattern[bytes]) -> list[bytes]:
+    """The words of these lines, two of each; nothing if not all have this form."""
+    text = b"\n".join((*lines, b""))
+    return text.split() if form.fullmatch(text) else []
+
+
 class Scan:
     """Takes the lines of a LIST reply."""
 
@@ -75,7 +88,11 @@ class Scan:
         self.sizes = array("Q")
         self.odd = _Oddities("LIST")
 
-    def add(self, lines: Iterable[bytes]) -> None:
+    def add(self, lines: Sequence[bytes]) -> None:
+        if usual := _usual(lines, _USUAL_SIZES):
+            self.numbers.extend(map(int, usual[::2]))
+            self.sizes.extend(map(int, usual[1::2]))
+            return
         for line in lines:
             words = line.split()  # QUIRK(Maillennium): more than one space; others add words at the end
             where = number(words[0]) if words else None
@@ -99,11 +116,15 @@ class Names:
         self.numbers = array("Q")
         self._text = bytearray()
         self._ends = array("Q")
-        self.repeated: set[bytes] = set()
         self.odd = _Oddities("UIDL")
-        self._seen: set[bytes] = set()
 
-    def add(self, lines: Iterable[bytes]) -> None:
+    def add(self, lines: Sequence[bytes]) -> None:
+        if usual := _usual(lines, _USUAL_NAMES):
+            names = usual[1::2]
+            self.numbers.extend(map(int, usual[::2]))
+            self._ends.extend(islice(accumulate(map(len, names), initial=len(self._text)), 1, None))
+            self._text += b"".join(names)
+            return
         for line in lines:
             words = line.split()
             where = number(words[0]) if words else None
@@ -117,19 +138,26 @@ class Names:
             self.put(where, name)
 
     def put(self, where: int, name: bytes) -> None:
-        if name:
-            (self.repeated if name in self._seen else self._seen).add(name)
         self.numbers.append(where)
         self._text += name
         self._ends.append(len(self._text))
 
-    def forget_seen(self) -> None:
-        """Everything was added: free what was only needed to find repeated names."""
-        self._seen.clear()
-
     def name(self, index: int) -> bytes:
         start = self._ends[index - 1] if index else 0
         return bytes(self._text[start : self._ends[index]])
+
+    def _all(self) -> Iterator[bytes]:
+        start, text = 0, bytes(self._text)
+        for end in self._ends:
+            yield text[start:end]
+            start = end
+
+    def repeated(self) -> set[bytes]:
+        """Names that come more than once. Looked for by their hashes, which take less room than they do."""
+        hashes = sorted(map(hash, self._all()))
+        alike = {one for one, other in pairwise(hashes) if one == other}
+        names = Counter(name for name in self._all() if name and hash(name) in alike) if alike else {}
+        return {name for name, count in names.items() if count > 1}
 
     def unnamed(self) -> int:
         """How many messages have the empty name."""
@@ -158,7 +186,11 @@ class Table(Sequence[Ref]):
         return self._ref(places) if isinstance(places, int) else Part(self, places)
 
     def __iter__(self) -> Iterator[Ref]:
-        return map(self._ref, range(len(self)))
+        return self.refs(range(len(self)))
+
+    def refs(self, indexes: range) -> Iterator[Ref]:
+        """Those at these indexes."""
+        return map(self._ref, indexes)
 
     def _ref(self, index: int) -> Ref:
         name = self._names.name(index) if self._names else b""
@@ -196,7 +228,7 @@ class Part(Sequence[Ref]):
         return self._table[places] if isinstance(places, int) else Part(self._table, places)
 
     def __iter__(self) -> Iterator[Ref]:
-        return (self._table[place] for place in self._places)
+        return self._table.refs(self._places)
 
 
 def merge(
@@ -220,7 +252,6 @@ def merge(
         scan, names = _in_order(scan, names)
     nths: dict[int, int] = {}
     if names is not None:
-        names.forget_seen()
         nths = _repeats(names)
         if nths:
             remarks.append(Remark("messages share their UIDL with an earlier one", len(nths)))
@@ -273,7 +304,7 @@ def _in_order(scan: Scan, names: Names | None) -> tuple[Scan, Names | None]:
 
 def _repeats(names: Names) -> dict[int, int]:
     """The index of each message whose name was there before, with how often it was."""
-    before = dict.fromkeys(names.repeated, 0)
+    before = dict.fromkeys(names.repeated(), 0)
     nths: dict[int, int] = {}
     for index in range(len(names.numbers)) if before else ():
         name = names.name(index)
