@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -75,6 +78,7 @@ class Places:
         self.again: list[Batch] = []  # what takes the place of the first batch that is settled
         self.most_waiting = 0
         self.threads: set[str] = set()
+        self.mailbox_of: Callable[[int], Mailbox] = lambda number: MAILBOX  # of the first message of a batch
 
     def take(self, item: Decided | Unread) -> Iterator[Batch]:
         self.threads.add(threading.current_thread().name)
@@ -90,7 +94,7 @@ class Places:
         items, self._waiting = self._waiting, []
         if items:
             yield Batch(
-                MAILBOX,
+                self.mailbox_of(items[0].message.position),
                 [item.message.position for item in items],
                 [Upload(item.message.octets, (), WHEN) for item in items],
             )
@@ -108,11 +112,11 @@ class Places:
 class Line:
     """A pipeline with its parts at hand."""
 
-    def __init__(self, items: Iterator[Decided | Unread], wire: Wire) -> None:
+    def __init__(self, items: Iterator[Decided | Unread], wire: Wire, **how: Any) -> None:
         self.budgets, self.wire, self.stop = Budgets(), wire, threading.Event()
         self.places = Places(self.budgets)
         target: Target = wire  # type: ignore[assignment]
-        self.pipeline = Pipeline(items, self.places, target, self.budgets, self.stop)
+        self.pipeline = Pipeline(items, self.places, target, self.budgets, self.stop, **how)
 
 
 def test_everything_read_is_sent_in_order_by_three_threads() -> None:
@@ -132,6 +136,69 @@ def test_what_takes_the_place_of_a_refused_batch_is_sent_though_all_is_read() ->
     line.places.again = [Batch(MAILBOX, [4], [Upload(from_bytes(b"y" * 99), (), WHEN)])]
     assert line.pipeline.run() is True
     assert line.wire.sent == [10, 10, 10, 99]
+
+
+class Sessions(Wire):
+    """Upload sessions that note what each of them sent, and answer only when so many are at work."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.of: defaultdict[int, list[str]] = defaultdict(list)
+        self._at_work = threading.Barrier(count)
+
+    def append(self, feed: Feed, session: int = 0) -> None:
+        while (batch := feed.next(wait=True)) is not None:
+            if not self.of[session]:
+                self._at_work.wait(30)
+            self.of[session].append(batch.mailbox.name)
+            feed.done(batch, [Stored(1, None)] * len(batch.uploads))
+
+
+def test_each_folder_keeps_to_one_of_the_sessions() -> None:
+    line = Line((decided(n) for n in range(1, 41)), Sessions(3), connections=3)
+    line.places.batch_of = 1
+    line.places.mailbox_of = lambda number: replace(MAILBOX, name=f"folder {number % 4}")
+    assert line.pipeline.run() is True
+    sent = line.wire.of  # type: ignore[attr-defined]
+    assert sorted(sent) == [0, 1, 2]
+    assert sum(len(names) for names in sent.values()) == 40
+    assert sum(len(set(names)) for names in sent.values()) == 4, "no folder is in two sessions"
+
+
+def test_without_order_a_folder_may_be_in_several_sessions() -> None:
+    line = Line((decided(n) for n in range(1, 41)), Sessions(2), connections=2, ordered=False)
+    line.places.batch_of = 1
+    assert line.pipeline.run() is True
+    sent = line.wire.of  # type: ignore[attr-defined]
+    assert {name for names in sent.values() for name in names} == {"INBOX"}
+    assert sorted(sent) == [0, 1]
+
+
+def test_one_folder_needs_one_session() -> None:
+    line = Line((decided(n) for n in range(1, 41)), Sessions(1), connections=3)
+    assert line.pipeline.run() is True
+    assert list(line.wire.of) == [0]  # type: ignore[attr-defined]
+
+
+def test_a_source_that_makes_us_wait_makes_half_filled_batches_go() -> None:
+    """The next message comes only when the one before is stored."""
+    stored = threading.Semaphore(0)
+
+    def items() -> Iterator[Decided]:
+        for number in range(1, 4):
+            yield decided(number)
+            assert stored.acquire(timeout=30)
+
+    line = Line(items(), Wire())
+    settle = line.places.settle
+
+    def settle_and_tell(batch: Batch, outcomes: Sequence[Outcome]) -> Iterable[Batch]:
+        stored.release()
+        return settle(batch, outcomes)
+
+    line.places.settle = settle_and_tell  # type: ignore[method-assign]
+    assert line.pipeline.run() is True
+    assert line.wire.sent == [10, 10, 10]
 
 
 def test_an_empty_source_ends_at_once() -> None:
