@@ -22,25 +22,24 @@ from pop2imap.text import printable
 HOLD_LIMIT = 32
 """Messages without a date that wait for the next dated one."""
 
+MOST_ALIKE = 256
+"""Sets of flags that messages share."""
+
 RECENT = "\\recent"
 
 
 class Decided(NamedTuple):
     """A message with its decision. ``flags`` are those it shall have (before what the mailbox can keep);
-    ``guessed`` says that its read state is not known but follows ``--mark``."""
+    ``guessed`` says that its read state is not known but follows ``--mark``. ``subject`` is for people: printable and
+    short; of the other header fields nothing is kept, since thousands of messages may wait."""
 
     message: Message
-    headers: Headers
+    subject: str
     decision: Decision
     date: datetime
     date_from: DateFrom
     flags: frozenset[str]
     guessed: bool
-
-    @property
-    def subject(self) -> str:
-        """For people: printable and short."""
-        return printable(self.headers.first("subject") or "", 120)
 
 
 class _Dated:
@@ -74,6 +73,7 @@ class Decider:
         self._folder = source_folder
         self._run_start = run_start
         self._settled, self._read = _Dated(), _Dated()
+        self._alike: dict[frozenset[str], frozenset[str]] = {}  # few sets of flags, that many messages have
 
     def remember(self, position: int, date: datetime | None) -> None:
         """A message that need not be read has this date: it may be somebody's neighbour. Called in order of
@@ -124,7 +124,8 @@ class Decider:
         else:
             decision = self._rules.decide(message, headers, date, self._folder)
         flags, guessed = self._flags(message, decision, date)
-        return Decided(message, headers, decision, date, date_from, flags, guessed)
+        subject = printable(headers.first("subject") or "", 120)
+        return Decided(message, subject, decision, date, date_from, flags, guessed)
 
     def _out_of_range(self, date: datetime) -> str:
         day, since, before = date.date(), self._options.since, self._options.before
@@ -144,7 +145,10 @@ class Decider:
         for flag, wanted in ((SEEN, seen), (FLAGGED, decision.flagged)):
             if wanted is not None:
                 (flags.add if wanted else flags.discard)(flag)
-        return frozenset(flags), guessed
+        kept = frozenset(flags)
+        if len(self._alike) >= MOST_ALIKE:
+            self._alike.clear()
+        return self._alike.setdefault(kept, kept), guessed
 
     def _marked_seen(self, date: datetime) -> bool:
         return marked_seen(self._options.mark, self._run_start - date)

@@ -32,6 +32,8 @@ OWN_MAIL = "own mail"
 
 MAX_FOLDERS = 200
 
+NO_FLAGS: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Actions:
@@ -109,7 +111,7 @@ class _Verdict:
             folders=tuple(self.folders) or (default_folder,),
             why=tuple(self.why),
             rules=tuple(self.rules),
-            add_flags=frozenset(self.add_flags),
+            add_flags=frozenset(self.add_flags) if self.add_flags else NO_FLAGS,
             seen=self.seen,
             flagged=self.flagged,
         )

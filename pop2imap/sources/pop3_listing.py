@@ -5,7 +5,7 @@ share one, RFC 1939 7), counts differ. Nothing of that loses a message or stops 
 by its UIDL gets no key, and is named by its octets once they were read; every oddity becomes a remark.
 
 A maildrop may hold hundreds of thousands of messages, so a :class:`Table` keeps numbers, sizes and names in
-flat arrays, at 32 octets and the length of its UIDL for a message, and makes a Ref when it is asked for one.
+flat arrays, at 16 octets and the length of its UIDL for a message, and makes a Ref when it is asked for one.
 """
 
 from __future__ import annotations
@@ -142,6 +142,10 @@ class Names:
         self._text += name
         self._ends.append(len(self._text))
 
+    def forget_numbers(self) -> None:
+        """From here on, names are known by their index alone."""
+        self.numbers = array("Q")
+
     def name(self, index: int) -> bytes:
         start = self._ends[index - 1] if index else 0
         return bytes(self._text[start : self._ends[index]])
@@ -169,8 +173,11 @@ class Table(Sequence[Ref]):
 
     def __init__(self, source: str, scan: Scan, names: Names | None, nths: dict[int, int]) -> None:
         self._source = source
-        self._numbers = scan.numbers
+        numbers = scan.numbers
+        self._numbers: Sequence[int] = range(1, len(numbers) + 1) if _counts_up(numbers) else numbers
         self._sizes = scan.sizes
+        if names is not None:
+            names.forget_numbers()
         self._names = names
         self._nths = nths
 

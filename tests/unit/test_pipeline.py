@@ -14,7 +14,6 @@ import pytest
 from pop2imap.budgets import MEMORY_BUDGET, Budget, Budgets
 from pop2imap.decide import Decided
 from pop2imap.errors import ConnectionLost, Pop2imapError, ServerBusy
-from pop2imap.headers import Headers
 from pop2imap.model import (
     Account,
     Batch,
@@ -40,9 +39,7 @@ WHEN = datetime(2020, 1, 1, tzinfo=UTC)
 def decided(number: int, size: int = 10) -> Decided:
     octets = from_bytes(b"x" * size)
     message = Message(number, Key("s", str(number)), octets, size)
-    return Decided(
-        message, Headers.parse(b""), Decision(("INBOX",), ()), WHEN, DateFrom.DATE, frozenset(), guessed=False
-    )
+    return Decided(message, "", Decision(("INBOX",), ()), WHEN, DateFrom.DATE, frozenset(), guessed=False)
 
 
 class Wire:
