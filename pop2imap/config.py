@@ -86,6 +86,7 @@ class Said:
     connections: int | None = None
     unordered: bool | None = None
     fence: float | None = None
+    rescan: bool | None = None
     allow_cleartext: bool | None = None
     reports: tuple[Path, ...] | None = None
 

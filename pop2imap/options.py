@@ -79,7 +79,8 @@ class Options:
     that holds rules; None: no rules but the default folder. ``quarantine`` is a directory for refused messages,
     ``repair`` holds names of :mod:`pop2imap.repair`, in its order; ``retry_refused`` takes up refused messages, and
     those alone. ``connections``: how many sessions upload at once; None: as many as the target needs. ``unordered``:
-    several of them may upload to one folder.
+    several of them may upload to one folder. ``rescan`` reads all of each mbox, also where an earlier run knows most of
+    it.
     """
 
     into: str | None = None
@@ -101,6 +102,7 @@ class Options:
     connections: int | None = None
     unordered: bool = False
     fence: float = 30.0
+    rescan: bool = False
 
 
 def checked(options: Options) -> Options:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pop2imap import credentials
 from pop2imap.cli import recall
@@ -30,6 +31,9 @@ from pop2imap.rules import Rules
 from pop2imap.sources import Source
 from pop2imap.target import Erasing
 from pop2imap.text import printable
+
+if TYPE_CHECKING:
+    from pop2imap.sources.mbox_known import Memory
 
 log = logging.getLogger("pop2imap.progress")
 
@@ -140,7 +144,7 @@ def secrets(
     return of_sources, of_target
 
 
-def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None) -> Source:
     from pop2imap.sources.pop3 import Pop3Source
 
     assert secret is not None
@@ -155,7 +159,7 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> So
     )
 
 
-def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None) -> Source:
     from pop2imap.sources.mbox import MboxSource, Quoting
 
     return MboxSource(
@@ -164,19 +168,22 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None) -> So
         keep_headers=config.keep_mbox_headers,
         max_message_size=config.max_message_size,
         spool=spool,
+        memory=memory,
     )
 
 
-_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None], Source]] = {
+_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Memory | None], Source]] = {
     Kind.POP3: _pop3,
     Kind.MBOX: _mbox,
 }
 
 
-def source(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
+def source(
+    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None = None
+) -> Source:
     """The source that is meant, not yet opened. ``spool`` is a directory for large messages; None: the system's
-    own."""
-    return _KINDS[config.endpoint.kind](config, secret, spool)
+    own. ``memory`` is what earlier runs know of files; None: all of them is read."""
+    return _KINDS[config.endpoint.kind](config, secret, spool, memory)
 
 
 def target(config: TargetConfig, secret: Secret) -> Erasing:

@@ -29,6 +29,7 @@ log = logging.getLogger("pop2imap.cli")
 @options.refused
 @options.reading
 @options.speed
+@options.rescan
 @options.full
 @options.accept_renumbered
 @options.allow_same_account
@@ -55,6 +56,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     from pop2imap.migrate import migrate
     from pop2imap.pipeline import Stop
     from pop2imap.progress import choose
+    from pop2imap.sources.mbox_known import Memory
 
     params = ctx.params
     said = build.read_move(options.command_line(ctx), params["config"])
@@ -64,14 +66,17 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     of_sources, of_target = build.secrets(config)
     assert of_target is not None
     target = build.target(config.target, of_target)
+    where = place.directory(config.options.state_dir, target.identity)
     spool = None
     if not dry_run:
         recall.remember(
             config.options.state_dir, target.identity, config, said.line, said.file, recalled=said.recalled
         )
-        spool = place.directory(config.options.state_dir, target.identity) / place.SPOOL
+        spool = where / place.SPOOL
+    memory = Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
     sources = tuple(
-        build.source(source, secret, spool) for source, secret in zip(config.sources, of_sources, strict=True)
+        build.source(source, secret, spool, memory)
+        for source, secret in zip(config.sources, of_sources, strict=True)
     )
     ends = ", ".join(str(source.endpoint) for source in config.sources)
     log.info("pop2imap %s: %s → %s", __version__, ends, config.target.endpoint)

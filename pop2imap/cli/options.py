@@ -266,6 +266,14 @@ accept_renumbered = option(
     help="Go on although the POP3 server has given most messages new names.",
 )
 
+rescan = option(
+    "--rescan",
+    section=READING,
+    is_flag=True,
+    default=None,
+    help="Read all of each mbox, also where an earlier run knows most of it.",
+)
+
 full = option(
     "--full",
     section=READING,

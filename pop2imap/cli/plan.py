@@ -19,6 +19,7 @@ from pop2imap.cli.migrate import move
 @options.where
 @options.refused
 @options.reading
+@options.rescan
 @options.full
 @options.accept_renumbered
 @options.allow_same_account

@@ -6,6 +6,7 @@
         journal.db   journal.db-wal   journal.db-shm   0600
         lock                                           0600; held with flock while a run is under way
         spool/                                         0700; large messages on their way, in files without a name
+        listings/                                      0700; what sources know of files, 0600
 
 No name here comes from mail or from a server's answers, nothing is followed that somebody else could have put
 there. The time stamp of ``lock`` says when a run was last alive, its content which process that is.
@@ -31,6 +32,8 @@ TARGETS = "targets"
 DATABASE = "journal.db"
 LOCK = "lock"
 SPOOL = "spool"
+LISTINGS = "listings"
+"""The directory in which sources keep what they know of files: nothing but time is lost with it."""
 
 ELSEWHERE = "choose another place with --state-dir"
 

@@ -12,22 +12,24 @@ from __future__ import annotations
 
 import os
 import re
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Literal, NoReturn, overload
+from typing import Literal, NoReturn
 
 from pop2imap.endpoints import not_an_mbox
 from pop2imap.errors import SourceDataError
-from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
+from pop2imap.model import Account, Message, Ref, Remark, Unread
 from pop2imap.octets import from_bytes, from_chunks
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
+from pop2imap.sources.mbox_found import Resume, Totals
 from pop2imap.sources.mbox_from import Look, envelope_date, look
-from pop2imap.sources.mbox_reader import Entry, NotMboxError, Scanner, Totals
+from pop2imap.sources.mbox_index import Index
+from pop2imap.sources.mbox_known import Memory
+from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.text import printable
 
@@ -58,79 +60,13 @@ class Quoting(Enum):
     NONE = "none"  # not at all
 
 
-class _Index(Sequence[Ref]):
-    """Where every message lies, in 60 octets each; refs are made on access."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._offsets = array("Q")
-        self._starts = array("I")  # relative to the offset
-        self._ends = array("Q")
-        self._sizes = array("Q")
-        self._digests = bytearray()
-        self._repeats: dict[int, int] = {}  # nth of those that are not the first of their digest
-        self.octets = 0
-        self.exact_lengths = 0
-        """How many messages, from the first on, had an exact Content-Length."""
-
-    def add(self, entry: Entry) -> None:
-        self._offsets.append(entry.offset)
-        self._starts.append(entry.start - entry.offset)
-        self._ends.append(entry.end)
-        self._sizes.append(entry.size)
-        self._digests += entry.digest
-        self.octets += entry.size
-        if entry.exact_length:
-            self.exact_lengths = len(self)
-
-    def count_repeats(self) -> None:
-        """Find messages of equal digest. First by 8 octets of it, which takes little memory, then exactly."""
-        once: set[int] = set()
-        again: set[int] = set()
-        with memoryview(self._digests) as octets, octets.cast("Q") as words:
-            for at in range(0, len(words), 4):
-                (again if words[at] in once else once).add(words[at])
-            suspects = [at // 4 for at in range(0, len(words), 4) if words[at] in again] if again else []
-        seen: dict[bytes, int] = {}
-        for at in suspects:
-            nth = seen.get(self.digest(at), 0)
-            seen[self.digest(at)] = nth + 1
-            if nth:
-                self._repeats[at] = nth
-
-    def place(self, at: int) -> tuple[int, int, int]:
-        """Offsets of the From_ line, of the first octet, after the last."""
-        return self._offsets[at], self._offsets[at] + self._starts[at], self._ends[at]
-
-    def digest(self, at: int) -> bytes:
-        return bytes(self._digests[32 * at : 32 * at + 32])
-
-    def key(self, at: int) -> Key:
-        return Key(self._source, self.digest(at).hex(), self._repeats.get(at, 0))
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    @overload
-    def __getitem__(self, at: int) -> Ref: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Ref]: ...
-    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError(at)
-        return Ref(at + 1, self.key(at), self._sizes[at])
-
-
 class MboxSource:
     """One mbox file, or standard input, as a :class:`pop2imap.sources.Source`.
 
     ``path`` None is standard input. ``keep_headers`` leaves the book-keeping lines of mail programs in the
     messages. Messages of more than ``max_message_size`` octets are unreadable. ``spool`` is the directory for large
-    messages and for what comes through a pipe.
+    messages and for what comes through a pipe. ``memory`` knows what earlier runs have found in the file; None: all of
+    it is read.
     """
 
     kind = "mbox"
@@ -144,6 +80,7 @@ class MboxSource:
         keep_headers: bool = False,
         max_message_size: int = MAX_MESSAGE,
         spool: Path | None = None,
+        memory: Memory | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._is_stream = is_stream(path)
@@ -152,13 +89,14 @@ class MboxSource:
         self._keep_headers = keep_headers
         self._most = max_message_size
         self._spool = spool
+        self._memory = None if self._is_stream else memory
         self._now = now
         self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
         self.folder = "INBOX" if self._is_stream else _folder(self._path)
         self._where = printable(str(self._path)) if self._path else "standard input"
         self._file: MboxFile | None = None
         self._listed: Stamp | None = None
-        self._index = _Index(self.id)
+        self._index = Index(self.id)
         self._totals = Totals()
         self._unquote = Unquote.NOTHING
 
@@ -189,18 +127,26 @@ class MboxSource:
         file = self._opened()
         self._listed = stamp = file.stamp()
         try:
-            remarks = self._scan(file, stamp.size, progress, loose=False)
+            before = self._recall(file, stamp)
+            resume = self._scan(file, stamp.size, progress, None if isinstance(before, Remark) else before)
             if loose := self._totals.wants_loose:
-                remarks = self._scan(file, stamp.size, None, loose=True)
+                self._scan(file, stamp.size, None, loose=True)
+            elif self._memory and resume:
+                self._memory.keep(
+                    self.id, stamp, file.read_at, self._index, resume, keep_headers=self._keep_headers
+                )
         except NotMboxError as error:
             self._refuse(error)
         except OSError as error:
             self._unreadable(error)
         self._index.count_repeats()
+        remarks = _left_out(self._totals)
         remarks += _suspicious(self._totals, loose=loose)
         remarks += self._choose_unquoting()
         if self._totals.torn and not self._is_fresh(stamp):
             remarks += (Remark("the last message looks cut off; it is taken as it is", 1),)
+        if isinstance(before, Remark):
+            remarks += (before,)
         return Listing(self._index, self._index.octets, remarks=remarks)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
@@ -229,42 +175,44 @@ class MboxSource:
             raise RuntimeError("open() comes first")
         return self._file
 
+    def _recall(self, file: MboxFile, stamp: Stamp) -> tuple[Index, Resume] | Remark | None:
+        """What an earlier run knew of the file and still holds, or why it does not."""
+        if self._memory is None:
+            return None
+        known = self._memory.recall(self.id, stamp, file.read_at, keep_headers=self._keep_headers)
+        if isinstance(known, str):
+            return Remark(f"{known}, so all of the file was read") if known else None
+        return known
+
     def _scan(
-        self, file: MboxFile, size: int, progress: ListProgress | None, *, loose: bool
-    ) -> tuple[Remark, ...]:
-        """Fill the index. What comes after ``size`` octets is for the next listing."""
-        self._index = index = _Index(self.id)
+        self,
+        file: MboxFile,
+        size: int,
+        progress: ListProgress | None,
+        known: tuple[Index, Resume] | None = None,
+        *,
+        loose: bool = False,
+    ) -> Resume | None:
+        """Fill the index, or go on filling the one that is known. What comes after ``size`` octets is for the next
+        listing. Returns where that may begin."""
+        self._index, resume = known or (Index(self.id), None)
         scanner = Scanner(
             lambda offset, most: file.read_at(offset, min(most, size - offset)) if offset < size else b"",
             loose=loose,
             keep_headers=self._keep_headers,
+            resume=resume,
         )
-        self._totals = scanner.totals
-        internal = partial = told = 0
+        told = 0
         for entry in scanner.entries():
             if progress and entry.end - told >= _EVERY:
                 told = entry.end
                 progress(told, size)
-            partial += entry.partial
-            if entry.internal:
-                internal += 1
-            else:
-                index.add(entry)
+            if not entry.internal:
+                self._index.add(entry)
         if progress:
             progress(size, size)
-        remarks = []
-        if internal:
-            remarks.append(
-                Remark("a message in which the mail program keeps data of its own is left out", internal)
-            )
-        if partial:
-            remarks.append(
-                Remark(
-                    "messages of which the mail program never fetched the whole: what is in the file is moved",
-                    partial,
-                )
-            )
-        return tuple(remarks)
+        self._totals = scanner.totals
+        return scanner.resume
 
     def _choose_unquoting(self) -> tuple[Remark, ...]:
         totals = self._totals
@@ -299,6 +247,8 @@ class MboxSource:
             if whole:
                 octets = from_chunks(piece.octets(self._unquote), self._spool)
                 if piece.digest != self._index.digest(at):
+                    if self._memory:
+                        self._memory.forget(self.id)
                     return Unread(
                         ref.position,
                         key,
@@ -361,6 +311,22 @@ def _folder(path: Path | None) -> str:
     """The file's name, without the ending that some programs give it."""
     assert path is not None
     return path.stem if path.suffix.lower() in {".mbox", ".mbx"} and path.stem else path.name
+
+
+def _left_out(totals: Totals) -> tuple[Remark, ...]:
+    remarks = []
+    if totals.internal:
+        remarks.append(
+            Remark("a message in which the mail program keeps data of its own is left out", totals.internal)
+        )
+    if totals.partial:
+        remarks.append(
+            Remark(
+                "messages of which the mail program never fetched the whole: what is in the file is moved",
+                totals.partial,
+            )
+        )
+    return tuple(remarks)
 
 
 def _suspicious(totals: Totals, *, loose: bool) -> tuple[Remark, ...]:

@@ -29,6 +29,10 @@ The rest, dates without empty line and empty lines without date, is text; it is 
 ``Content-Length`` and ``Lines``), so that it stays the same when a mail program notes that the message was read.
 A last line without its newline counts as if it had one, since the next delivery will add it.
 
+**What more octets at the end can change**: only the messages from the first one on that could not be judged without
+looking where the file ends. A scan of a file that grew may begin there (:class:`Resume`), and finds what a scan of
+all of it finds.
+
 **Line ends**: a message of LF lines gets CRLF, each LF once. In one of CRLF lines nothing is changed.
 """
 
@@ -37,12 +41,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from pop2imap.sources.mbox_flags import Head, content_length, end_of_head
+from pop2imap.sources.mbox_found import Entry, Resume, Totals
 from pop2imap.sources.mbox_from import LINE_LIMIT, Look, look
-from pop2imap.sources.mbox_slice import ReadAt, Unquote, empty_line_before, line_end, read_fully
+from pop2imap.sources.mbox_slice import ReadAt, empty_line_before, line_end, read_fully
 
 BLOCK = 1 << 20
 
@@ -57,73 +60,26 @@ _THUNDERBIRD_FOLLOWS = re.compile(rb"(?i:x-mozilla-(?:status|keys)|x-account-key
 _BEFORE_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*")
 
 
-class Entry(NamedTuple):
-    """One message: offsets of its From_ line, of its first octet and after its last; its key's digest; the size
-    it will have when sent, but for un-quoting. ``exact_length``: its Content-Length, and that of all messages
-    before it, is exact. ``internal``: c-client's data, no mail. ``partial``: the mail program says that it never
-    fetched the whole message."""
-
-    offset: int
-    start: int
-    end: int
-    digest: bytes
-    size: int
-    exact_length: bool
-    internal: bool
-    partial: bool
-
-
-@dataclass(slots=True)
-class Totals:
-    """What a scan saw. The first offset of something is -1 if it did not occur."""
-
-    messages: int = 0
-    end: int = 0  # of the file
-    torn: bool = False  # the last message lacks its last newline, or the end of its header
-    undated: int = 0  # "From " lines after an empty line without a date
-    undated_at: int = -1
-    unseparated: int = 0  # "From " lines with a date, without an empty line before
-    unseparated_at: int = -1
-    run_together: int = 0  # of these (and bare ones) those that header fields follow
-    sealed: int = 0  # separators that a Content-Length showed to be content
-    quoted_after_empty: int = 0
-    quoted_elsewhere: int = 0
-    quoted_deeper: int = 0  # of these, with more than one >
-    plain_after_empty: int = 0  # "From " lines in messages, not quoted
-    plain_elsewhere: int = 0
-    disguised: bool = False  # ">From " occurs at all
-
-    def unquote(self) -> Unquote:
-        """What the evidence is for.
-
-        Whoever quotes at all leaves no ``From `` line of that sort unquoted: a writer either quotes them
-        everywhere, or where it matters, after empty lines (BSD), or not at all. So a file with unquoted ones
-        (more than one to ten quoted ones: files have more than one writer) was not quoted there, and a
-        ``>From `` in it is what somebody wrote, mostly a citation.
-        """
-        if self.plain_after_empty * 10 > self.quoted_after_empty:
-            return Unquote.NOTHING
-        if self.plain_elsewhere * 10 > self.quoted_elsewhere:
-            return Unquote.SINGLE_AFTER_EMPTY
-        return Unquote.EVERY
-
-    @property
-    def wants_loose(self) -> bool:
-        """Whether so many messages begin without an empty line that it is the habit of the file's writer."""
-        return self.run_together >= 3 and self.run_together * 4 >= self.messages
-
-
 class NotMboxError(ValueError):
     """The file does not begin as an mbox does; holds its first octets."""
 
 
 class Scanner:
-    """One pass over an mbox. ``block`` is how much is read at once; the result does not depend on it."""
+    """One pass over an mbox, or over its end, from ``resume`` on, which is afterwards where the next scan may begin.
+    ``block`` is how much is read at once; the result does not depend on it."""
 
     def __init__(
-        self, read_at: ReadAt, *, loose: bool = False, keep_headers: bool = False, block: int = BLOCK
+        self,
+        read_at: ReadAt,
+        *,
+        loose: bool = False,
+        keep_headers: bool = False,
+        block: int = BLOCK,
+        resume: Resume | None = None,
     ) -> None:
         self.totals = Totals()
+        self.resume = resume
+        self.looked_past_end = False  # more octets at the end of the file might have changed something
         self.keep_headers = keep_headers
         self.lengths_hold = True  # every message so far had an exact Content-Length
         self.buffer = b""  # octets [base, limit) of the file
@@ -137,11 +93,27 @@ class Scanner:
     def entries(self) -> Iterator[Entry]:
         """The messages in order. Raises NotMboxError before the first one."""
         offset = self.first()
+        if self.resume is not None:
+            offset = self._go_on(self.resume)
         while offset is not None:
+            here = Resume(offset, self.lengths_hold, self.totals.numbers())
+            sure = not self.looked_past_end
             entry, offset = _MessageScan(self, offset).run()
+            if sure:
+                self.resume = here
             self.totals.messages += 1
+            self.totals.internal += entry.internal
+            self.totals.partial += entry.partial
             yield entry
         self.totals.end = self.limit
+
+    def _go_on(self, resume: Resume) -> int:
+        self.totals = Totals(*resume.totals)
+        self.lengths_hold = resume.lengths_hold
+        self.base = max(resume.offset - _BEHIND, 0)
+        self.buffer, self.at_end = b"", False
+        self.need(self.base, resume.offset + 2 * _AHEAD)
+        return resume.offset
 
     @property
     def limit(self) -> int:
@@ -167,6 +139,7 @@ class Scanner:
     def lands(self, offset: int) -> bool:
         """Whether a message that ends at ``offset`` ends exactly: before a separator, or where the file ends."""
         text = read_fully(self._read_at, offset - 1, _AHEAD)
+        self.looked_past_end |= len(text) < _AHEAD
         if not text:
             return False
         after_newline = text[:1] == b"\n"
@@ -276,10 +249,12 @@ class _MessageScan:
             at = found + scanner.base
             before = scanner.buffer[found - 1]
             if before == 0x0A:
-                if not scanner.at_end and scanner.limit < at + _AHEAD:
-                    self._absorb(at - 3)
-                    scanner.need(self._keep, at + _AHEAD)
-                    continue
+                if scanner.limit < at + _AHEAD:
+                    if not scanner.at_end:
+                        self._absorb(at - 3)
+                        scanner.need(self._keep, at + _AHEAD)
+                        continue
+                    scanner.looked_past_end = True
                 empty = empty_line_before(scanner.buffer, at - scanner.base)
                 if self._separates(at, after_empty=empty > 0):
                     return self._entry(at - empty), at
@@ -300,6 +275,7 @@ class _MessageScan:
                 self._head_complete = True
                 return found + scanner.base
             if not scanner.need(self._start - _BEHIND, scanner.limit + 1):
+                scanner.looked_past_end = True
                 return scanner.limit
 
     def _take_head(self, end: int) -> Head:
@@ -371,6 +347,7 @@ class _MessageScan:
 
     def _last(self) -> Entry:
         scanner = self._scanner
+        scanner.looked_past_end = True
         end = limit = scanner.limit
         empty = empty_line_before(scanner.buffer, len(scanner.buffer))
         if limit - empty >= self._start:

@@ -13,6 +13,7 @@ import pytest
 
 from pop2imap.sources import Listing, ListProgress, Source
 from pop2imap.sources.mbox import MboxSource
+from pop2imap.sources.mbox_known import Memory
 from tests.conftest import DovecotFactory
 from tests.contract.source import MAIL, MakeSource, PartlyUnreadableContract, SourceContract, read
 from tests.servers.dovecot import PROGRAM, Dovecot
@@ -54,6 +55,23 @@ class _AsFile(SourceContract):
 class TestLf(_AsFile):
     def write(self, mail: list[bytes]) -> bytes:
         return as_mbox(mail)
+
+
+class TestThatGrew(TestLf):
+    @pytest.fixture
+    def make(self, path: Path, tmp_path: Path) -> MakeSource:
+        """Each source knows what was found when there was less of the file."""
+        memory = Memory(tmp_path / "listings")
+        octets = path.read_bytes()
+        path.write_bytes(octets[: len(octets) * 3 // 4])
+        source = MboxSource(path, memory=memory)
+        source.open()
+        source.list()
+        source.close(settled=False)
+        with path.open("ab") as file:
+            file.write(octets[len(octets) * 3 // 4 :])
+        assert list((tmp_path / "listings").iterdir())
+        return lambda: MboxSource(path, memory=memory)
 
 
 class TestCrlf(_AsFile):

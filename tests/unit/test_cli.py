@@ -369,7 +369,15 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
     line = parsed(
         *("a.mbox", TARGET, "--rules", "~/r.toml", "--into", "Archive", "--mark", "older-than:30d"),
         *("--since", "2015-01-31", "--before", "2016-01-31", "--limit", "7", "--state-dir", "state"),
-        *("--assume-empty", "--no-keep-duplicates", "--full", "--accept-renumbered", "--fence", "0.5"),
+        *(
+            "--assume-empty",
+            "--no-keep-duplicates",
+            "--full",
+            "--accept-renumbered",
+            "--fence",
+            "0.5",
+            "--rescan",
+        ),
         *("--report", "a.json", "--report", "b.txt", "--allow-cleartext", "--mbox-quoting", "mboxo"),
         *(
             "--keep-mbox-headers",
@@ -397,6 +405,7 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
         full=True,
         accept_renumbered=True,
         fence=0.5,
+        rescan=True,
         reports=(home / "a.json", home / "b.txt"),
         allow_cleartext=True,
     )

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pop2imap.octets import HEAD_LIMIT
-from pop2imap.sources.mbox_reader import Entry, NotMboxError, Scanner, Totals
+from pop2imap.sources.mbox_found import Entry, Totals
+from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_slice import ReadAt, Slice, Unquote
 
 FROM = b"From alice@example.com Thu Nov 29 19:33:09 2018\n"
@@ -453,3 +454,44 @@ def test_the_plain_rule_holds_line_by_line(lines: list[bytes]) -> None:
         expected[-1] = expected[-1][:-1]
     text = b"".join(line + b"\n" for line in [FROM[:-1], *lines])
     assert contents(text) == expected
+
+
+# -- what grew
+
+
+GROWING = st.lists(
+    st.one_of(LINES, st.sampled_from([b"x" * 4095, b"Content-Length: 4096", b"", FROM[:-1]])), max_size=40
+)
+
+
+@given(GROWING, st.floats(0, 1), st.booleans())
+def test_a_scan_that_goes_on_finds_what_a_scan_of_all_finds(
+    lines: list[bytes], share: float, loose: bool
+) -> None:
+    text = FROM + b"\n".join(lines)
+    before = Scanner(reading(text[: max(int(len(text) * share), len(FROM))]), loose=loose)
+    known = list(before.entries())
+    assert before.resume is not None
+    after = Scanner(reading(text), loose=loose, resume=before.resume)
+    whole = Scanner(reading(text), loose=loose)
+    assert known[: before.resume.messages] + list(after.entries()) == list(whole.entries())
+    assert (after.totals, after.resume) == (whole.totals, whole.resume)
+
+
+def test_a_scan_goes_on_shortly_before_the_end() -> None:
+    text = b"".join(FROM + ONE + b"\n" for _ in range(200))
+    scanner = Scanner(reading(text))
+    assert len(list(scanner.entries())) == 200
+    assert scanner.resume is not None
+    assert 4000 < len(text) - scanner.resume.offset < 4500
+
+
+def test_a_length_that_reaches_beyond_the_end_may_be_exact_one_day() -> None:
+    later = (FROM + TWO + b"\n") * 100
+    length = len(ONE[ONE.index(b"\n\n") + 2 :] + b"\n" + later)
+    text = FROM + ONE.replace(b"\n\n", b"\nContent-Length: %d\n\n" % length) + b"\n" + later
+    scanner = Scanner(reading(text[:-4000]))
+    list(scanner.entries())
+    assert scanner.resume is not None
+    assert scanner.resume.messages == 0
+    assert len(scan(text)[0]) == 1
