@@ -79,6 +79,11 @@ class Said:
     full: bool | None = None
     accept_renumbered: bool | None = None
     allow_same_account: bool | None = None
+    max_rate: int | None = None
+    max_messages_per_second: float | None = None
+    daily_bytes: int | None = None
+    source_daily_bytes: int | None = None
+    provider_limits: bool | None = None
     quarantine: Path | None = None
     repair: tuple[str, ...] | None = None
     retry_refused: bool | None = None

@@ -20,6 +20,7 @@
     │   ├── JournalTooNew            run       never   78   written by a newer pop2imap
     │   └── JournalLocked            run       later   75   another run holds this account
     ├── NotFinished                  run       later   75   stopped on purpose before the end
+    │   └── DailyLimitReached        run       later   75   no more may be moved in these 24 hours
     └── InternalError                run       never   70   a defect of ours
 
 What went wrong matters to people; what a program may decide on is only: how far does it *reach*, is it
@@ -72,7 +73,8 @@ class Pop2imapError(Exception):
     """The root: never raised itself.
 
     ``what`` says what happened, ``where`` names the file, server or folder, ``todo`` says what the person can
-    do. ``retry_after`` is the server's own hint in seconds, if it gave one. None of them ever holds a secret.
+    do. ``retry_after`` is the server's own hint in seconds, if it gave one, or when a daily limit allows more. None of
+    them ever holds a secret.
     """
 
     reach: ClassVar[Reach] = Reach.RUN
@@ -183,6 +185,10 @@ class NotFinished(Pop2imapError):
 
     again = Again.LATER
     exit_code = ExitCode.NOT_FINISHED
+
+
+class DailyLimitReached(NotFinished):
+    pass
 
 
 class InternalError(Pop2imapError):

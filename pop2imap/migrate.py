@@ -14,7 +14,6 @@ way up to *decide*.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,14 +21,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from pop2imap.budgets import Budgets
-from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, ServerBusy
+from pop2imap.daily import Quota, SourceDay, source_quota, target_quota
+from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError
 from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.listed import Listed, Renamed, Wanted, list_source
 from pop2imap.model import SETTLED, Account, Key, Octets, Ref
-from pop2imap.pipeline import Ahead, Pipeline, Stop, pause
+from pop2imap.opening import Openings
+from pop2imap.pipeline import Pipeline, Stop, pause
 from pop2imap.placing import Placer
 from pop2imap.progress import Progress
 from pop2imap.quarantine import Quarantine
@@ -39,6 +40,7 @@ from pop2imap.report.builder import ReportBuilder
 from pop2imap.sameness import refuse_same
 from pop2imap.sources import Source
 from pop2imap.target.linter import Linter
+from pop2imap.throttle import Throttle
 
 TRIES = 5
 """How often in a row a lost connection is opened again while nothing gets done in between."""
@@ -50,9 +52,6 @@ come back."""
 SESSIONS_OF_SLOW = 3
 """Upload sessions where each message waits for the server (QUIRK(Courier))."""
 
-GHOST = 15.0
-"""Seconds that a server may hold a maildrop locked for a session of ours that was lost."""
-
 Now = Callable[[], datetime]
 
 
@@ -63,11 +62,12 @@ def migrate(
     *,
     now: Now = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Do the job, or with ``dry_run`` say what it would do. What ended it early is in the report, too.
 
-    ``stop`` ends it early; a :class:`Stop` also says with which exit code. ``now`` (UTC) and ``sleep`` (seconds)
-    are the clock. Raises InternalError alone, when the accounts do not add up.
+    ``stop`` ends it early; a :class:`Stop` also says with which exit code. ``now`` (UTC), ``sleep`` (seconds) and
+    ``clock`` (seconds that never go back) are the time. Raises InternalError alone, when the accounts do not add up.
     """
     started = now()
     builder = ReportBuilder(
@@ -84,9 +84,10 @@ def migrate(
 
             plan(job, builder, started, progress, stop)
         else:
-            with closing(open_journal(job.options.state_dir, job.target.identity)) as journal:
+            with closing(open_journal(job.options.state_dir, job.target.identity, now=now)) as journal:
                 job.rules.remember(journal.folders())
-                run = _Run(job, journal, builder, progress, stop, now, sleep, started)
+                throttle = Throttle(job.options.limits, clock, sleep)
+                run = _Run(job, journal, builder, progress, stop, now, sleep, throttle, started)
                 run.move()
                 report = _report(builder, stop, now)
                 journal.finish_run(report.exit_code, {"moved": report.moved.messages})
@@ -118,22 +119,23 @@ class _Run:
         stop: threading.Event,
         now: Now,
         sleep: Callable[[float], None],
+        throttle: Throttle,
         started: datetime,
     ) -> None:
-        self.job, self.journal, self.builder = job, journal, builder
+        self.job, self.journal, self.builder, self.throttle = job, journal, builder, throttle
         self.progress, self.stop, self.now, self.sleep, self.started = progress, stop, now, sleep, started
         self.to_do = list(job.sources)
         self.quiet_since = journal.last_alive or started
         self.connected = False
         self.harm: Callable[[Octets], str] = lambda octets: ""
         self.connections = 1
-        self.ahead: tuple[Source, Ahead] | None = None
+        self.openings = Openings()
         self.pipeline: Pipeline | None = None
+        self.quota: Quota | None = None
         self.quarantine = Quarantine(job.options.quarantine) if job.options.quarantine else None
         self.cut_short = False  # by the limit: then no later source comes before the rest of this one
         self.fruitless, self.headway = 0, builder.headway
         self.pause = 0.0  # seconds until the next try
-        self.opened: set[str] = set()  # sources that this run has had a session with
 
     def move(self) -> None:
         """All of it, with new tries where a connection is lost. What ended it is the builder's ``error``; raises
@@ -179,33 +181,22 @@ class _Run:
     def _attempt(self) -> None:
         refuse_half_undone(self.journal)
         self.job.target.close()
-        self._open_ahead()
+        if self.to_do and not self.journal.missing and not self.journal.mailboxes_in_doubt():
+            self.openings.begin(self.to_do[0])  # nothing has to be waited for before, so that it waits for us
         try:
             self._move_all()
         finally:
-            self._give_up_ahead()
-
-    def _open_ahead(self) -> None:
-        """Open the first source while the target is being opened; unless something else may have to be waited for
-        first, since a server does not wait for long."""
-        if self.to_do and not self.journal.missing and not self.journal.mailboxes_in_doubt():
-            source = self.to_do[0]
-            self.ahead = source, Ahead(lambda: self._open(source))
-
-    def _give_up_ahead(self) -> None:
-        """What was opened ahead, and not come to."""
-        if self.ahead is not None:
-            source, ahead = self.ahead
-            self.ahead = None
-            with contextlib.suppress(Exception):  # something else has ended this
-                ahead.wait()
-            self.builder.source_remarks(source.id, source.close(settled=False))
+            if closed := self.openings.give_up():
+                self.builder.source_remarks(*closed)
 
     def _move_all(self) -> None:
         target = self.job.target
         facts = target.open()
         self.harm = Linter(facts).harm
         self.connections = self.job.options.connections or (SESSIONS_OF_SLOW if facts.one_at_a_time else 1)
+        self.quota = target_quota(
+            self.job.options, target.identity, facts.capabilities, self.journal, self.now
+        )
         self.connected = True
         if self.journal.missing:
             self._know_that_something_is_missing()
@@ -242,11 +233,7 @@ class _Run:
         """One source, once through. Raises what the source or the target raised."""
         settled = False
         try:
-            if self.ahead is not None and self.ahead[0] is source:
-                ahead, self.ahead = self.ahead[1], None
-                ahead.wait()
-            else:
-                self._open(source)
+            self.openings.open(source)
             listed = list_source(
                 source,
                 rules=self.job.rules,
@@ -261,50 +248,86 @@ class _Run:
                 quarantine=self.quarantine,
             )
             todo, most = self._within_limit(listed)
+            day = SourceDay(source_quota(self.job.options, source, self.journal, self.now))
+            read = 0
             try:
                 if not self.job.options.allow_same_account:
                     refuse_same(source, listed.listing, self.job.target, self.journal)
-                settled = self._move_messages(source, listed, todo, most, folders)
+                whole = True
+                for part in day.parts(todo):
+                    whole = self._move_messages(source, listed, part, most, folders, day)
+                    read += len(part)
+                    if not whole:
+                        break
+                    most = None if most is None else self._left()
             finally:
                 listed.rest_is_pending()
                 self.progress.finish()
             self.cut_short = self.cut_short or len(todo) < len(listed.todo)
-            settled = settled and listed.ledger.tally.all_in(
-                SETTLED | {Account.SKIPPED}, [ref.position for ref in todo]
+            settled = whole and listed.ledger.tally.all_in(
+                SETTLED | {Account.SKIPPED}, [ref.position for ref in todo[:read]]
             )
         finally:
             remarks = source.close(settled=settled)
             if self.pipeline is not None:
                 self.pipeline.wait_for_reader()
             self.builder.source_remarks(source.id, remarks)
-
-    def _open(self, source: Source) -> None:
-        """Open it. If this run had a session with it that was lost, the server may not have noticed yet, and hold the
-        maildrop locked for that one: then there is an end to it."""
-        try:
-            source.open()
-        except ServerBusy as busy:
-            if busy.retry_after is None and source.id in self.opened:
-                busy.retry_after = GHOST
-            raise
-        self.opened.add(source.id)
+        if day.over:
+            raise day.over
 
     def _within_limit(self, listed: Listed) -> tuple[Sequence[Ref], int | None]:
         """What to read, and how many of it to place at most (None: all). What is settled shows only in the reading
         where the source cannot name its messages before."""
         if self.job.options.limit is None:
             return listed.todo, None
-        left = 0 if self.cut_short else max(self.job.options.limit - self.builder.moved.messages, 0)
+        left = 0 if self.cut_short else self._left()
         if left and any(ref.key is None for ref in listed.todo):
             return listed.todo, left
         return listed.todo[:left], None
 
+    def _left(self) -> int:
+        """How many messages the limit of this run still allows."""
+        return max((self.job.options.limit or 0) - self.builder.moved.messages, 0)
+
     def _move_messages(
-        self, source: Source, listed: Listed, todo: Sequence[Ref], most: int | None, folders: Folders
+        self,
+        source: Source,
+        listed: Listed,
+        todo: Sequence[Ref],
+        most: int | None,
+        folders: Folders,
+        day: SourceDay,
     ) -> bool:
+        """Read them and place them. Returns whether it came to its end."""
         if not todo:
             return True
         self.progress.start("moving", sum(ref.size for ref in todo), len(todo))
+        budgets = Budgets()
+        placer = self._placer(source, listed, todo, most, folders, budgets)
+        items = listed.decider.decide(day.counted(source.read(todo)))
+        self.pipeline = Pipeline(
+            items,
+            placer,
+            self.job.target,
+            budgets,
+            self.stop,
+            self.throttle,
+            connections=self.connections,
+            ordered=not self.job.options.unordered,
+        )
+        ended = self._carry(self.pipeline)
+        self.cut_short = self.cut_short or placer.cut_short
+        return ended
+
+    def _placer(
+        self,
+        source: Source,
+        listed: Listed,
+        todo: Sequence[Ref],
+        most: int | None,
+        folders: Folders,
+        budgets: Budgets,
+    ) -> Placer:
         unnamed = any(ref.key is None for ref in todo)
 
         def known(key: Key) -> Entry | None:
@@ -312,8 +335,7 @@ class _Run:
                 return self.journal.lookup([key]).get(key)
             return listed.entries.get(key)
 
-        budgets = Budgets()
-        placer = Placer(
+        return Placer(
             journal=self.journal,
             folders=folders,
             rules_digest=self.job.rules_digest,
@@ -330,20 +352,18 @@ class _Run:
             spool=self.journal.spool,
             harm=self.harm,
             most=most,
+            limits=self.job.options.limits,
+            quota=self.quota,
         )
-        items = listed.decider.decide(source.read(todo))
-        self.pipeline = Pipeline(
-            items,
-            placer,
-            self.job.target,
-            budgets,
-            self.stop,
-            connections=self.connections,
-            ordered=not self.job.options.unordered,
-        )
-        ended = self.pipeline.run()
-        self.cut_short = self.cut_short or placer.cut_short
-        return ended
+
+    def _carry(self, pipeline: Pipeline) -> bool:
+        """Run it. If a server was busy, what follows goes more slowly."""
+        try:
+            return pipeline.run()
+        except Pop2imapError as error:
+            if rate := self.throttle.heard(error):
+                self.progress.say(f"sending more slowly for some minutes: {rate / 1000:,.0f} kB/s")
+            raise
 
     def _folders_at_end(self) -> None:
         """What the folders hold now, as far as the target still answers."""

@@ -35,7 +35,7 @@ from pop2imap.credentials import SecretRef
 from pop2imap.endpoints import Endpoint, Kind, parse
 from pop2imap.errors import ConfigError, Pop2imapError
 from pop2imap.options import Mark, checked_repairs
-from pop2imap.sizes import MAX_MESSAGE, message_size
+from pop2imap.sizes import MAX_MESSAGE, message_size, per_day, per_second
 from pop2imap.text import printable
 
 MOST_OCTETS = 1 << 22
@@ -101,13 +101,18 @@ def _words(value: object) -> tuple[str, ...]:
     raise PydanticCustomError("command", "must be a list of words, the first one a program")
 
 
-def _size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise PydanticCustomError("size", 'must be a size, such as 4096 or "50M"')
-    try:
-        return message_size(str(value))
-    except (Pop2imapError, ValueError):  # ValueError: a number too long for text
-        raise PydanticCustomError("size", 'must be a size of a message, such as 4096 or "50M"') from None
+def _amount(read: Callable[[str], int], what: str) -> Callable[[object], int]:
+    """A validator of numbers of octets, as numbers or as people write them."""
+
+    def validate(value: object) -> int:
+        try:
+            if isinstance(value, bool) or not isinstance(value, int | str):
+                raise ValueError
+            return read(str(value))
+        except (Pop2imapError, ValueError):  # ValueError: also of a number too long for text
+            raise PydanticCustomError("size", "must be {what}", {"what": what}) from None
+
+    return validate
 
 
 _Endpoint = Annotated[
@@ -119,7 +124,11 @@ _Repair = Annotated[str, BeforeValidator(_through(lambda text, base: checked_rep
 _Mark = Annotated[Mark, BeforeValidator(_through(lambda text, base: Mark.parse(text)))]
 _Day = Annotated[date, BeforeValidator(_day)]
 _Command = Annotated[tuple[str, ...], BeforeValidator(_words)]
-_Size = Annotated[int, BeforeValidator(_size)]
+_Size = Annotated[int, BeforeValidator(_amount(message_size, 'a size of a message, such as 4096 or "50M"'))]
+_Rate = Annotated[int, BeforeValidator(_amount(per_second, 'octets a second, such as 50000 or "5MB/s"'))]
+_OfADay = Annotated[
+    int, BeforeValidator(_amount(per_day, 'a number of octets, such as 400000000 or "500MB"'))
+]
 _User = Annotated[str, BeforeValidator(_through(lambda text, base: checked_login_as(text, "login-as")))]
 
 
@@ -166,6 +175,11 @@ class _Options(_Table):
     limit: Annotated[int, Field(ge=1)] | None = None
     connections: Annotated[int, Field(ge=1, le=16)] | None = None
     unordered: bool | None = None
+    max_rate: _Rate | None = None
+    max_messages_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    daily_bytes: _OfADay | None = None
+    source_daily_bytes: _OfADay | None = None
+    provider_limits: bool | None = None
     since: _Day | None = None
     before: _Day | None = None
     state_dir: _Path | None = None
@@ -270,6 +284,9 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge}",
     "literal_error": "must be {expected}",
     "list_type": "must be a list",

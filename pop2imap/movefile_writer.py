@@ -48,7 +48,10 @@ def dump(config: Config) -> str:
         lines += ["", "[target]", *_end_lines(config.target)]
     options, usual = config.options, Options(state_dir=config.options.state_dir)
     lines += ["", "[options]"]
-    for name in ("into", "rules", "assume_empty", "keep_duplicates", "quarantine", "repair"):
+    for name in (
+        *("into", "rules", "assume_empty", "keep_duplicates", "quarantine", "repair"),
+        *("max_rate", "max_messages_per_second", "daily_bytes", "source_daily_bytes", "provider_limits"),
+    ):
         lines += _unless_default(name.replace("_", "-"), getattr(options, name), getattr(usual, name))
     lines += _unless_default("mark", str(options.mark), str(usual.mark))
     lines += _unless_default("allow-cleartext", config.allow_cleartext, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Literal
 
 from pop2imap import repair
 from pop2imap.errors import UsageError
+from pop2imap.rates import Limits
 from pop2imap.text import printable
 
 AUTO_DAYS = 14
@@ -73,7 +75,9 @@ OnHeld = Literal["keep", "retry"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to move. ``since`` (inclusive) and ``before`` (exclusive) are days in UTC of the internal date;
-    ``limit`` is the most messages to upload in this run; ``fence`` is in seconds.
+    ``limit`` is the most messages to upload in this run; ``fence`` is in seconds, ``max_rate`` in octets a second of
+    uploads (None: as fast as it goes). ``daily_bytes`` may be uploaded in 24 hours, ``source_daily_bytes`` downloaded
+    from each POP3 source; ``provider_limits``: where that is not said, what :mod:`pop2imap.providers` knows.
 
     ``into`` None: the rules' own default folder, else INBOX. ``rules`` names a rules file, or a ``move.toml``
     that holds rules; None: no rules but the default folder. ``quarantine`` is a directory for refused messages,
@@ -95,6 +99,11 @@ class Options:
     full: bool = False
     accept_renumbered: bool = False
     allow_same_account: bool = False
+    max_rate: int | None = None
+    max_messages_per_second: float | None = None
+    daily_bytes: int | None = None
+    source_daily_bytes: int | None = None
+    provider_limits: bool = True
     quarantine: Path | None = None
     repair: tuple[str, ...] = ()
     retry_refused: bool = False
@@ -103,6 +112,11 @@ class Options:
     unordered: bool = False
     fence: float = 30.0
     rescan: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """How fast mail may go to the target."""
+        return Limits(self.max_rate, self.max_messages_per_second)
 
 
 def checked(options: Options) -> Options:
@@ -114,6 +128,9 @@ def checked(options: Options) -> Options:
     for name, least in (("limit", options.limit), ("connections", options.connections)):
         if least is not None and least < 1:
             raise UsageError("must be at least 1", where=f"--{name}")
+    rate = options.max_messages_per_second
+    if rate is not None and not 0 < rate < math.inf:
+        raise UsageError("must be more than 0", where="--max-messages-per-second")
     if options.into is not None and (not options.into.strip() or not options.into.isprintable()):
         raise UsageError(f"'{printable(options.into, 60)}' is no name for a folder", where="--into")
     if options.repair and options.quarantine is None:

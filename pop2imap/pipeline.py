@@ -16,7 +16,8 @@ Each upload session has a *lane* of batches that wait for it. A mailbox keeps to
 messages is that of the source; unless order does not matter, when a batch goes to the lane that has the least to do.
 
 A stop (a signal, a lost connection, a full target) ends the reading at once and lets what is on the wire
-come to its end; what was read and not sent is forgotten, which is safe: the journal knows nothing of it.
+come to its end; what was read and not sent is forgotten, which is safe: the journal knows nothing of it. A batch
+that waits for its turn then, because of a limit, is not sent.
 """
 
 from __future__ import annotations
@@ -29,16 +30,14 @@ from typing import Protocol
 
 from pop2imap.budgets import Budgets
 from pop2imap.decide import Decided
-from pop2imap.errors import ExitCode, NotFinished, Pop2imapError
-from pop2imap.model import Batch, Outcome, Unknown, Unread
+from pop2imap.errors import Again, ExitCode, NotFinished, Pop2imapError
+from pop2imap.model import Batch, Outcome, Refused, Stored, Unknown, Unread
 from pop2imap.net import Bell
 from pop2imap.target import Target
+from pop2imap.throttle import NAP, Throttle
 
 READER_ENDS = 30.0
 """Seconds that a reader whose source was closed is waited for."""
-
-NAP = 0.2
-"""Seconds of a wait after which a stop is noticed."""
 
 TICK = 1.0
 """Seconds after which a waiting account thread shows that it is alive."""
@@ -134,8 +133,17 @@ class Lane:
     ``put`` and ``end`` are the account thread's, the rest is the uploader's.
     """
 
-    def __init__(self, number: int, inbox: queue.SimpleQueue[_Event]) -> None:
+    def __init__(
+        self,
+        number: int,
+        inbox: queue.SimpleQueue[_Event],
+        throttle: Throttle,
+        stop: threading.Event,
+        ended: threading.Event,
+    ) -> None:
+        """What waits for its turn is not sent any more when there is a ``stop``, or when all has ``ended``."""
         self.number = number
+        self._throttle, self._stop, self._all_over = throttle, stop, ended
         self.bell = Bell()
         self.octets = 0  # that wait or are on the wire, as the account thread knows
         self._inbox = inbox
@@ -155,20 +163,29 @@ class Lane:
         self.bell.ring()
 
     def next(self, *, wait: bool) -> Batch | None:
-        if self._ended:
-            return None
-        try:
-            batch = self._waiting.get(block=wait)
-        except queue.Empty:
-            return None
-        if batch is None:
-            self._ended = True
-        else:
-            self._taken.append(batch)
-        return batch
+        while not self._ended and (wait or not self._throttle.holds):
+            try:
+                batch = self._waiting.get(block=wait)
+            except queue.Empty:
+                return None
+            if batch is None:
+                self._ended = True
+            elif self._throttle.wait_for(batch.octets, len(batch.uploads), self._given_up):
+                self._taken.append(batch)
+                return batch
+            else:
+                unsent = [Refused("not sent: the run ended", Again.NOW)] * len(batch.uploads)
+                stopped = NotFinished("stopped before it was sent") if self._stop.is_set() else None
+                self._inbox.put(_Appended(batch, unsent, self, stopped))
+        return None
+
+    def _given_up(self) -> bool:
+        return self._stop.is_set() or self._all_over.is_set()
 
     def done(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         self._taken.remove(batch)
+        if isinstance(outcomes[-1], Stored):  # else it may not have been sent
+            self._throttle.went(batch.octets, len(batch.uploads))
         self._inbox.put(_Appended(batch, outcomes, self))
 
     def serve(self, target: Target) -> None:
@@ -193,6 +210,7 @@ class Pipeline:
     target: Target
     budgets: Budgets
     stop: threading.Event
+    throttle: Throttle
     connections: int = 1
     ordered: bool = True
 
@@ -284,7 +302,7 @@ class Pipeline:
         return lane
 
     def _open_lane(self) -> Lane:
-        lane = Lane(len(self._lanes), self._inbox)
+        lane = Lane(len(self._lanes), self._inbox, self.throttle, self.stop, self._ended)
         self._lanes.append(lane)
         uploader = threading.Thread(
             target=lambda: lane.serve(self.target), name=f"uploader {lane.number}", daemon=True

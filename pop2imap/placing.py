@@ -21,8 +21,9 @@ from pathlib import Path
 
 from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
+from pop2imap.daily import Quota
 from pop2imap.decide import Decided
-from pop2imap.errors import Again, ConnectionLost, FolderError, Pop2imapError, ServerBusy
+from pop2imap.errors import Again, ConnectionLost, DailyLimitReached, FolderError, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.hints import longer
 from pop2imap.journal import Entry, Journal, Placement, Record
@@ -42,6 +43,7 @@ from pop2imap.model import (
     Upload,
 )
 from pop2imap.progress import Progress
+from pop2imap.rates import UNLIMITED, Limits
 from pop2imap.repair import Repairs
 from pop2imap.report import PROBLEMS
 from pop2imap.report.builder import ReportBuilder, SourceLedger
@@ -97,6 +99,7 @@ class Placer:
     ``wanted``: which messages are to be placed at all. ``repairs``: what may be changed in refused messages, whose
     octets ``wanted.quarantine`` keeps; ``spool`` is for large repaired ones. ``harm``: why these octets must not be
     sent, or nothing. ``most``: how many messages to place; the others are left pending, and ``cut_short`` says so.
+    ``limits`` and ``quota`` are those of the target.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class Placer:
         spool: Path | None = None,
         harm: Callable[[Octets], str],
         most: int | None = None,
+        limits: Limits = UNLIMITED,
+        quota: Quota | None = None,
     ) -> None:
         self._journal, self._folders = journal, folders
         self._rules_digest = rules_digest
@@ -126,7 +131,8 @@ class Placer:
         self._other_sources = other_sources
         self._wanted, self._quarantine = wanted, wanted.quarantine
         self._repairs, self._spool, self._harm = repairs, spool, harm
-        self._most = most
+        self._most, self._quota = most, quota
+        self._full_octets, self._full_messages = limits.at_once(BATCH_OCTETS, BATCH_MESSAGES)
         self.cut_short = False
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, _Copy] = {}  # by placement id
@@ -227,14 +233,14 @@ class Placer:
         """One copy waits for company, unless it makes a full batch."""
         size = opened.item.message.octets.size
         waiting = self._waiting.setdefault(mailbox.name, _Waiting())
-        if waiting.copies and waiting.octets + size > BATCH_OCTETS:
+        if waiting.copies and waiting.octets + size > self._full_octets:
             yield from self._dispatch(mailbox.name)
             waiting = self._waiting.setdefault(mailbox.name, _Waiting())
         waiting.copies.append(
             _Copy(opened, self._placement(opened.item, mailbox), opened.item.message.octets)
         )
         waiting.octets += size
-        if len(waiting.copies) >= BATCH_MESSAGES or waiting.octets >= BATCH_OCTETS:
+        if len(waiting.copies) >= self._full_messages or waiting.octets >= self._full_octets:
             yield from self._dispatch(mailbox.name)
 
     def _placement(self, item: Decided, mailbox: Mailbox) -> Placement:
@@ -268,7 +274,7 @@ class Placer:
             for copy in copies:
                 self._outcome(copy.opened, Account.REFUSED, str(error))
             return
-        if copies:
+        if copies := self._within_quota(copies):
             ids = self._journal.intend(
                 [
                     self._record(
@@ -301,6 +307,18 @@ class Placer:
             self._folders.present(mailbox, uid)
             self._outcome(copy.opened, Account.PRESENT, repairs=copy.placement.repairs)
         return left
+
+    def _within_quota(self, copies: list[_Copy]) -> list[_Copy]:
+        """The copies that may go today; with the first that may not, the run comes to its end."""
+        if self._quota is None or not copies:
+            return copies
+        over = isinstance(self._broken, DailyLimitReached)
+        number = 0 if over else self._quota.fits(copy.octets.size for copy in copies)
+        for copy in copies[number:]:
+            self._outcome(copy.opened, Account.PENDING)
+        if number < len(copies) and self._broken is None:
+            self._broken = self._quota.reached(copies[number].octets.size)
+        return copies[:number]
 
     # -- what comes from the target
 

@@ -24,6 +24,23 @@ def octets(text: str) -> int | None:
     return int(found[1]) * _UNITS[found[2].lower()] if found else None
 
 
+def per_second(text: str) -> int:
+    """Octets a second: ``5M``, ``5MB/s``. Raises UsageError."""
+    return _amount(text.strip().removesuffix("/s"), f"'{printable(text, 60)}' is no rate", "5MB/s")
+
+
+def per_day(text: str) -> int:
+    """Octets in a day: ``500M``. Raises UsageError."""
+    return _amount(text, f"'{printable(text, 60)}' is no amount of mail", "500MB")
+
+
+def _amount(text: str, wrong: str, example: str) -> int:
+    size = octets(text)
+    if not size:
+        raise UsageError(wrong, todo=f"write for example {example}")
+    return size
+
+
 def message_size(text: str) -> int:
     """The most octets of one message, from 1 to ``MOST_OF_A_MESSAGE``. Raises UsageError."""
     size = octets(text)

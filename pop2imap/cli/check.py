@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,7 +29,7 @@ MISSING = {
 class Checked:
     """One end: what it said of itself, or the error that came instead. ``messages`` None: not listed."""
 
-    role: str
+    role: Literal["source", "target"]
     endpoint: str
     lines: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -37,6 +37,14 @@ class Checked:
     octets: int = 0
     complete: bool = True
     error: Pop2imapError | None = None
+    capabilities: frozenset[str] = frozenset()
+
+    def with_provider(self, host: str) -> Checked:
+        """The same, with what is known of the provider whose server it is."""
+        from pop2imap.providers import recognise
+
+        provider = recognise(host, self.capabilities)
+        return replace(self, lines=(*self.lines, provider.words(self.role))) if provider else self
 
     def text(self) -> list[str]:
         from pop2imap.report.text import size
@@ -92,12 +100,13 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     for config, secret in zip(move.config.sources, of_sources, strict=True):
         source = build.source(config, secret, None)
         end, listing = check_source(str(config.endpoint), source, progress)
-        checked.append(end)
+        checked.append(end.with_provider(config.endpoint.host))
         if listing is not None:
             listings.append((source, listing))
     if move.config.target is not None and of_target is not None:
-        endpoint, target = str(move.config.target.endpoint), build.target(move.config.target, of_target)
-        checked.append(check_target(endpoint, target, listings, move.config.options.state_dir))
+        endpoint, target = move.config.target.endpoint, build.target(move.config.target, of_target)
+        end = check_target(str(endpoint), target, listings, move.config.options.state_dir)
+        checked.append(end.with_provider(endpoint.host))
     return _tell(checked, as_json=params["as_json"])
 
 
@@ -145,14 +154,14 @@ def check_target(
 
     history = None
     try:
-        lines = target.open().lines()
+        facts = target.open()
         history = read_history(state_dir, target.identity)
         same = [
             f"{source.id} is this very mailbox: {words}"
             for source, listing in listings
             if (words := sameness(source, listing, target, history))
         ]
-        return Checked("target", endpoint, lines, tuple(same))
+        return Checked("target", endpoint, facts.lines(), tuple(same), capabilities=facts.capabilities)
     except Pop2imapError as error:
         return Checked("target", endpoint, error=error)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -101,19 +101,21 @@ class Day(click.ParamType[date]):
             self.fail("a day is written like 2015-01-31", param, ctx)
 
 
-class MessageSize(click.ParamType[int]):
-    """How many octets a message may have."""
+class Octets(click.ParamType[int]):
+    """A number of octets, of which ``name`` is a kind."""
 
-    name = "size"
+    def __init__(self, name: Literal["size", "rate", "amount"]) -> None:
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from pop2imap import sizes
         from pop2imap.errors import UsageError
-        from pop2imap.sizes import message_size
 
         if isinstance(value, int):
             return value
+        read = {"size": sizes.message_size, "rate": sizes.per_second, "amount": sizes.per_day}[self.name]
         try:
-            return message_size(value)
+            return read(value)
         except UsageError as error:
             self.fail(f"{error.what} ({error.todo})", param, ctx)
 

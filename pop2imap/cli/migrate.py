@@ -26,9 +26,9 @@ log = logging.getLogger("pop2imap.cli")
     help="Only say what would happen, like pop2imap plan.",
 )
 @options.where
+@options.speed
 @options.refused
 @options.reading
-@options.speed
 @options.rescan
 @options.full
 @options.accept_renumbered

@@ -15,19 +15,19 @@ import click
 from click.core import ParameterSource
 
 from pop2imap import repair
-from pop2imap.cli.kinds import Day, EndpointText, F, FilePath, MarkText, MessageSize, option
+from pop2imap.cli.kinds import Day, EndpointText, F, FilePath, MarkText, Octets, option
 
 if TYPE_CHECKING:
     from pop2imap.config import CommandLine, Said
     from pop2imap.credentials import Side
 
-ENDS, LOGIN, WHERE, REFUSED, READING, SPEED, STATE, OUTPUT = (
+ENDS, LOGIN, WHERE, SPEED, REFUSED, READING, STATE, OUTPUT = (
     "Endpoints",
     "Login",
     "What goes where",
+    "How fast",
     "What is refused or held",
     "Reading",
-    "Speed",
     "State",
     "Output",
 )
@@ -174,6 +174,53 @@ where = _all(
     fence,
 )
 
+speed = _all(
+    option(
+        "--connections",
+        section=SPEED,
+        type=click.IntRange(1, MOST_CONNECTIONS),
+        help="Upload sessions at once, each folder in one.  [default: 1; 3 if one message goes at a time]",
+    ),
+    option(
+        "--unordered/--ordered",
+        section=SPEED,
+        default=None,
+        help="Let several sessions upload to one folder: its messages may come in another order.",
+    ),
+    option(
+        "--max-rate",
+        section=SPEED,
+        type=Octets("rate"),
+        help="Send at most so much in a second, such as 5MB/s.",
+    ),
+    option(
+        "--max-messages-per-second",
+        section=SPEED,
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Send at most so many messages in a second; 0.5 is one in two seconds.",
+    ),
+    option(
+        "--daily-bytes",
+        section=SPEED,
+        type=Octets("amount"),
+        help="Send at most so much in any 24 hours, over all runs, such as 500MB; then end with 75.",
+    ),
+    option(
+        "--source-daily-bytes",
+        section=SPEED,
+        type=Octets("amount"),
+        help="The same for what is read from each POP3 source.",
+    ),
+    option(
+        "--provider-limits/--no-provider-limits",
+        section=SPEED,
+        default=None,
+        help="Where the last two are not said, keep to what Gmail publishes (pop2imap check names it).  "
+        "[default: yes]",
+    ),
+)
+
 refused = _all(
     option(
         "--quarantine",
@@ -202,22 +249,6 @@ refused = _all(
         type=click.Choice(("keep", "retry")),
         help="retry: send held messages again if they are not in their folder now; it may be a second copy.  "
         "[default: keep]",
-    ),
-)
-
-speed = _all(
-    option(
-        "--connections",
-        section=SPEED,
-        type=click.IntRange(1, MOST_CONNECTIONS),
-        help="Upload sessions at once, each folder in one of them.  [default: 1; 3 for servers that take one message "
-        "at a time]",
-    ),
-    option(
-        "--unordered/--ordered",
-        section=SPEED,
-        default=None,
-        help="Let several sessions upload to one folder: its messages may come in another order.",
     ),
 )
 
@@ -253,7 +284,7 @@ reading = _all(
     option(
         "--max-message-size",
         section=READING,
-        type=MessageSize(),
+        type=Octets("size"),
         help="The largest message that is read, such as 50M; others are reported.  [default: 1G]",
     ),
 )

@@ -17,6 +17,7 @@ from pop2imap.cli.migrate import move
 @options.ends
 @options.login
 @options.where
+@options.speed
 @options.refused
 @options.reading
 @options.rescan

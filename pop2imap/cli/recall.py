@@ -89,6 +89,7 @@ def _says_nothing(line: CommandLine) -> bool:
     lasting = (
         *("into", "rules", "mark", "assume_empty", "keep_duplicates"),
         *("quarantine", "repair", "allow_cleartext"),
+        *("max_rate", "max_messages_per_second", "daily_bytes", "source_daily_bytes", "provider_limits"),
     )
     said = Said(**{name: getattr(line.said, name) for name in lasting})
     sides = (line.login_as, line.ca_file, line.password_file)

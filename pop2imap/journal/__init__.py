@@ -208,8 +208,16 @@ class Journal(JournalReader, Protocol):
 
     def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
         """Make the placements durable as *intended*, and the records of their messages (as PENDING) with them,
-        in one fully durable transaction. Returns the ids of the placements, in order. A refused or held
-        placement of the same folder is replaced."""
+        in one fully durable transaction, which counts their octets (``traffic``). Returns the ids of the placements,
+        in order. A refused or held placement of the same folder is replaced."""
+
+    def carried(self, name: str, octets: int) -> None:
+        """Count so many octets as ``traffic`` of now: before they are moved. Below 0: so many of those were not.
+        Fully durable."""
+
+    def traffic(self, name: str, since: datetime) -> list[tuple[datetime, int]]:
+        """Octets that came from the source with this id, or went to the target (``journal.traffic.TARGET``), in the
+        hour of ``since`` and later ones: (beginning of the hour, octets), in order. Never less than what was sent."""
 
     def settle(
         self, outcomes: Iterable[tuple[int, Outcome | Held | Moved]], *, durable: bool = False

@@ -178,6 +178,14 @@ origins = Table(
     Column("made", ForeignKey(runs.c.id)),  # the run that made this mailbox; without it, it was there
 )
 
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("name", Text, primary_key=True),  # the id of a source; empty: the target
+    Column("hour", Seconds, primary_key=True),  # its beginning
+    Column("octets", BigInteger, nullable=False),
+)
+
 
 def _first(connection: Connection) -> None:
     metadata.create_all(connection, tables=_FIRST)
@@ -203,7 +211,13 @@ def _database(connection: Connection) -> sqlite3.Connection:
     return database
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+def _third(connection: Connection) -> None:
+    """What daily limits are measured by."""
+    traffic.create(connection)
+    seals.add(_database(connection), [traffic.name])
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
 """Step n leads from schema n - 1 to schema n."""
 
 

@@ -215,3 +215,10 @@ COUNT_COMMIT = "UPDATE meta SET value = ? WHERE name = 'commits'"
 FACTS = "SELECT name, value FROM meta"
 FORGET_FACT = "DELETE FROM meta WHERE name = ?"
 ADD_FACT = "INSERT INTO meta (name, value) VALUES (?, ?)"
+
+# -- what was moved, by the hour
+
+TRAFFIC_SINCE = "SELECT hour, octets FROM traffic WHERE name = ? AND hour >= ? ORDER BY hour"
+ADD_TRAFFIC = "UPDATE traffic SET octets = octets + ? WHERE name = ? AND hour = ?"
+BEGIN_TRAFFIC = "INSERT INTO traffic (name, hour, octets) VALUES (?, ?, ?)"
+FORGET_TRAFFIC = "DELETE FROM traffic WHERE hour < ?"

@@ -22,9 +22,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from pop2imap import __version__
 from pop2imap.errors import Again, ExitCode, InternalError
-from pop2imap.journal import Held, Moved, Placement, Record, place, sqlite
+from pop2imap.journal import Held, Moved, Placement, Record, place, sqlite, traffic
 from pop2imap.journal import statements as say
-from pop2imap.journal.copies import CopyReader
 from pop2imap.journal.facts import bring_up_to_date, check, examine, set_facts
 from pop2imap.journal.mark import Mark, missing
 from pop2imap.journal.place import directory
@@ -170,7 +169,7 @@ class _ToSettle(NamedTuple):
     lower_bound: int
 
 
-class SqlJournal(CopyReader):
+class SqlJournal(traffic.TrafficReader):
     """See :class:`pop2imap.journal.Journal`. Made by :func:`open_journal`."""
 
     def __init__(
@@ -369,6 +368,7 @@ class SqlJournal(CopyReader):
         with self._writing(durable=True) as database:
             remembered = self._remember(database, records, Account.PENDING)
             added = self._place(database, remembered, placements, INTENDED, [None] * len(placements))
+            traffic.add(database, traffic.TARGET, sum(one.size for one in placements), self._now())
         self._lock.touch()
         return added
 
@@ -502,6 +502,10 @@ class SqlJournal(CopyReader):
         if began is None or began[0] is None:
             return None if self._is_new else 1
         return max(began[1] or 1, 1)
+
+    def carried(self, name: str, octets: int) -> None:
+        with self._writing(durable=True) as database:
+            traffic.add(database, name, octets, self._now())
 
     # -- outcomes
 

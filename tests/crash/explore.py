@@ -6,6 +6,7 @@ power failure leaves. In each of these *endings* the program is run again, and o
 
 * the target holds what it holds after the uninterrupted run: octets, flags and dates, as a multiset;
 * every message is accounted for, none is pending or held;
+* no journal has counted less than what was sent, before and after;
 * the last run appended nothing.
 
 And for every third distinct ending the run that should have mended it dies as well, at a random step.
@@ -21,8 +22,8 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -170,6 +171,7 @@ class Explorer:
                 shutil.copytree(state, self.work)
 
         restore()
+        self._check_counted(note)
         now = outside.held()
         appends = now.appends if self.world.scenario.strangers else 0  # else nothing depends on their number
         future = (
@@ -237,6 +239,18 @@ class Explorer:
             raise Violation(f"{twice.total()} twice: {_shown(twice)}")
         if last.moved or last.held.appends != first.held.appends:
             raise Violation("a run with nothing to do sent something")
+        self._check_counted("at the end")
+
+    def _check_counted(self, note: str) -> None:
+        """The journal has counted at least the octets that are in the target (servers here make none more)."""
+        if self.world.scenario.strangers:
+            return
+        counted, sent = (
+            _counted(self.work),
+            sum(len(copy[1]) for copy in self.world.outside.copies().elements()),
+        )
+        if counted < sent:
+            raise Violation(f"{counted} octets counted, and {sent} sent: {note}")
 
     def _excused(self, lost: Counter[Copy]) -> bool:
         """The same octets, delivered by somebody else while ours were in doubt, may be taken for ours: the content
@@ -249,23 +263,43 @@ def _shown(copies: Counter[Copy]) -> str:
     return "; ".join(f"{number} of {copy}" for copy, number in copies.items())
 
 
-def _journal(state: Path) -> bytes:
-    """All that a journal knows and that decides anything: what it says of runs and times is left out."""
+@contextmanager
+def _database(state: Path) -> Iterator[sqlite3.Connection | None]:
+    """A copy of the journal to look into; None if there is none."""
     found = list(state.glob(f"{place.TARGETS}/*/{place.DATABASE}"))
     if not found or not found[0].stat().st_size:
-        return b"none"
+        yield None
+        return
     scratch = state.with_name("scratch")
     scratch.mkdir(exist_ok=True)
     for path in found[0].parent.glob(f"{place.DATABASE}*"):
         if not path.name.endswith("-shm"):
             shutil.copyfile(path, scratch / path.name)
-    known: list[object] = []
     with closing(sqlite3.connect(scratch / place.DATABASE)) as connection:
+        yield connection
+    shutil.rmtree(scratch)
+
+
+def _counted(state: Path) -> int:
+    """The octets that a journal has counted for the target."""
+    with _database(state) as connection:
+        if connection is None or not connection.execute("PRAGMA table_info(traffic)").fetchall():
+            return 0
+        total: int = connection.execute("SELECT total(octets) FROM traffic WHERE name = ''").fetchone()[0]
+        return total
+
+
+def _journal(state: Path) -> bytes:
+    """All that a journal knows and that decides anything: what it says of runs and times is left out."""
+    known: list[object] = []
+    with _database(state) as connection:
+        if connection is None:
+            return b"none"
         tables = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
         ).fetchall()
         for (table,) in tables:
-            if table in {"runs", "meta", "facts"}:
+            if table in {"runs", "meta", "facts", "traffic"}:
                 known.append(table)
                 continue
             rows = connection.execute(f'SELECT * FROM "{table}"')  # the names are the schema's own
@@ -283,5 +317,4 @@ def _journal(state: Path) -> bytes:
                     ),
                 ]
             )
-    shutil.rmtree(scratch)
     return hashlib.sha256(repr(known).encode()).digest()

@@ -20,7 +20,7 @@ import pytest
 
 from pop2imap import migrate
 from pop2imap.errors import Again
-from pop2imap.journal import Journal, Placement
+from pop2imap.journal import Journal, Placement, traffic
 from pop2imap.journal.store import SqlJournal
 from pop2imap.model import Refused
 from pop2imap.recovery import Recovered, recover
@@ -144,6 +144,26 @@ def intents_do_not_wait_for_the_disk() -> None:
         return writing(self, durable=False)
 
     stand_in(SqlJournal, "_writing", in_haste)
+
+
+def what_is_sent_is_counted_later() -> None:
+    """Octets are counted when they are settled, and a death before that forgets them."""
+    intend, settle = SqlJournal.intend, SqlJournal.settle
+    waiting: list[int] = []
+
+    def intend_alone(self: SqlJournal, records: Any, placements: Any) -> list[int]:
+        waiting.append(sum(placement.size for placement in placements))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(traffic, "add", lambda *_: None)
+            return intend(self, records, placements)
+
+    def settle_and_count(self: SqlJournal, outcomes: Any, **options: Any) -> None:
+        settle(self, outcomes, **options)
+        while waiting:
+            self.carried(traffic.TARGET, waiting.pop())
+
+    stand_in(SqlJournal, "intend", intend_alone)
+    stand_in(SqlJournal, "settle", settle_and_count)
 
 
 @pytest.mark.timeout(300)

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from pop2imap.errors import ConnectionLost, ExitCode, ServerBusy
-from pop2imap.migrate import GHOST, LONGEST_HINT, TRIES
+from pop2imap.migrate import LONGEST_HINT, TRIES
+from pop2imap.opening import GHOST
 from pop2imap.report import Report
 from tests.fakes.imap_server import CAPABILITIES
 from tests.faults.bench import ScriptedBench

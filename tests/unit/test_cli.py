@@ -183,6 +183,10 @@ def refusal(said: tuple[int, str, str], code: int) -> str:
         (["migrat"], "Did you mean 'migrate'?"),
         (["plan", "--lmit", "5"], "--limit"),
         (["plan", "--limit", "0", SOURCE, TARGET], "--limit"),
+        (["plan", "--max-rate", "fast"], "5MB/s"),
+        (["plan", "--daily-bytes", "0"], "500MB"),
+        (["plan", "--max-rate", "0", SOURCE, TARGET], "5MB/s"),
+        (["plan", "--max-messages-per-second", "0"], "--max-messages-per-second"),
         (["plan", "--since", "31.1.2015"], "2015-01-31"),
         (["plan", "--mark", "read"], "older-than:30d"),
         (["plan", "--mbox-quoting", "x"], "mboxrd"),
@@ -390,6 +394,8 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
             "ca.pem",
         ),
         *("--source-password-file", "pw", "--target-password-command", "pass show x"),
+        *("--max-rate", "3MB/s", "--max-messages-per-second", "0.5"),
+        *("--daily-bytes", "500MB", "--source-daily-bytes", "1200000000", "--no-provider-limits"),
     )
     assert line.arguments == ("a.mbox", TARGET)
     assert line.said == Said(
@@ -399,6 +405,11 @@ def test_everything_that_can_be_said_is_understood(home: Path) -> None:
         since=date(2015, 1, 31),
         before=date(2016, 1, 31),
         limit=7,
+        max_rate=3 << 20,
+        max_messages_per_second=0.5,
+        daily_bytes=500 << 20,
+        source_daily_bytes=1_200_000_000,
+        provider_limits=False,
         state_dir=home / "state",
         assume_empty=True,
         keep_duplicates=False,

@@ -214,6 +214,7 @@ def test_one_password_is_not_for_two_accounts(line: CommandLine, environ: dict[s
     [
         (Said(since=date(2020, 1, 1), before=date(2020, 1, 1)), "no day is both"),
         (Said(limit=0), "at least 1"),
+        (Said(max_messages_per_second=float("nan")), "more than 0"),
         (Said(into="  "), "no name for a folder"),
         (Said(into="a\nb"), r"a\\x0ab"),
         (Said(reports=(Path("out.pdf"),)), r"\.json \.csv \.txt"),

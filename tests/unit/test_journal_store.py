@@ -450,20 +450,23 @@ def test_a_step_is_applied_once_and_an_older_program_steps_back(
     journal.close()
     applied: list[int] = []
 
-    def third(connection: Connection) -> None:
-        applied.append(3)
+    def later(connection: Connection) -> None:
+        applied.append(1)
         connection.execute(text("CREATE TABLE later (id INTEGER)"))
 
     with monkeypatch.context() as newer:
-        one_more_step(newer, third)
+        one_more_step(newer, later)
         for _ in range(2):
             journal = open_journal(state, ALICE)
             assert len(journal.intents("INBOX")) == 1
             journal.close()
-    assert applied == [3]
+    assert applied == [1]
     before = database(state).read_bytes()
     for ask in (open_journal, history.read_history):
-        with pytest.raises(JournalTooNew, match="schema 3; this one knows schema 2") as caught:
+        known = len(schema.STEPS)
+        with pytest.raises(
+            JournalTooNew, match=f"schema {known + 1}; this one knows schema {known}"
+        ) as caught:
             ask(state, ALICE)
         assert caught.value.exit_code is ExitCode.CONFIG
     assert database(state).read_bytes() == before
@@ -489,11 +492,14 @@ def test_the_steps_lead_to_the_newest_schema() -> None:
     assert len(schema.STEPS) == facts.NEWEST
 
 
-def test_the_tables_of_the_first_schema_are_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", range(1, facts.NEWEST))
+def test_the_tables_of_older_schemas_are_pinned(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever changes a table adds a step, and pins what that makes: the newest in the package, where new journals are
     made of it, the older ones here."""
-    pinned = Path(__file__).with_name("journal_schema_1.sql")
-    assert made(1, tmp_path / "made.db", monkeypatch) == sorted(pinned.read_text().splitlines())
+    pinned = Path(__file__).with_name(f"journal_schema_{number}.sql")
+    assert made(number, tmp_path / "made.db", monkeypatch) == sorted(pinned.read_text().splitlines())
 
 
 def test_a_new_journal_is_what_the_steps_make(

@@ -46,6 +46,11 @@ into = "Archive"
 mark = "older-than:30d"
 limit = 10
 since = 2015-01-31
+max-rate = "5MB/s"
+provider-limits = false
+daily-bytes = "500MB"
+source-daily-bytes = 1200000000
+max-messages-per-second = 0.5
 before = "2020-01-01"
 assume-empty = true
 keep-duplicates = false
@@ -94,6 +99,9 @@ def test_everything_that_can_be_said_in_a_file(tmp_path: Path) -> None:
     said = file.said
     assert (said.into, said.mark, said.limit) == ("Archive", Mark("older-than", 30), 10)
     assert (said.since, said.before) == (date(2015, 1, 31), date(2020, 1, 1))
+    assert (said.daily_bytes, said.source_daily_bytes) == (500 << 20, 1_200_000_000)
+    assert said.provider_limits is False
+    assert (said.max_rate, said.max_messages_per_second) == (5 << 20, 0.5)
     assert (said.assume_empty, said.keep_duplicates, said.allow_cleartext) == (True, False, True)
     assert said.state_dir == tmp_path / "state"
     assert said.reports == (tmp_path / "out.json", Path("/tmp/out.csv"))
@@ -290,3 +298,22 @@ def test_a_size_that_no_message_has_is_a_fault(tmp_path: Path, size: str) -> Non
     (fault,) = faults(tmp_path, source)
     assert "max-message-size" in fault
     assert "size" in fault.rpartition(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('max-rate = "fast"', "must be octets a second, such as"),
+        ("max-rate = 0", "must be octets a second, such as"),
+        ("max-rate = true", "must be octets a second, such as"),
+        ('daily-bytes = "much"', "must be a number of octets, such as"),
+        ("source-daily-bytes = -1", "must be a number of octets, such as"),
+        ("max-messages-per-second = 0", "must be more than 0"),
+        ("max-messages-per-second = nan", "must be"),
+        ('max-messages-per-second = "4"', "must be a number"),
+    ],
+)
+def test_a_limit_that_is_none_is_a_fault(tmp_path: Path, line: str, words: str) -> None:
+    (fault,) = faults(tmp_path, f"version = 1\n[options]\n{line}\n")
+    assert words in fault
+    assert line.partition(" ")[0] in fault

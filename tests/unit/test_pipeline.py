@@ -13,7 +13,7 @@ import pytest
 
 from pop2imap.budgets import MEMORY_BUDGET, Budget, Budgets
 from pop2imap.decide import Decided
-from pop2imap.errors import ConnectionLost, Pop2imapError, ServerBusy
+from pop2imap.errors import Again, ConnectionLost, NotFinished, Pop2imapError, ServerBusy
 from pop2imap.model import (
     Account,
     Batch,
@@ -23,6 +23,7 @@ from pop2imap.model import (
     Mailbox,
     Message,
     Outcome,
+    Refused,
     Stored,
     Unknown,
     Unread,
@@ -30,7 +31,9 @@ from pop2imap.model import (
 )
 from pop2imap.octets import from_bytes
 from pop2imap.pipeline import Pipeline
+from pop2imap.rates import UNLIMITED, Limits
 from pop2imap.target import Feed, Target
+from pop2imap.throttle import NAP, Throttle
 
 MAILBOX = Mailbox("INBOX", "INBOX", 1, 1, 0)
 WHEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -109,11 +112,20 @@ class Places:
 class Line:
     """A pipeline with its parts at hand."""
 
-    def __init__(self, items: Iterator[Decided | Unread], wire: Wire, **how: Any) -> None:
+    def __init__(
+        self, items: Iterator[Decided | Unread], wire: Wire, limits: Limits = UNLIMITED, **how: Any
+    ) -> None:
+        self.now = 0.0
+        self.meanwhile: Callable[[], object] = lambda: None
         self.budgets, self.wire, self.stop = Budgets(), wire, threading.Event()
         self.places = Places(self.budgets)
         target: Target = wire  # type: ignore[assignment]
-        self.pipeline = Pipeline(items, self.places, target, self.budgets, self.stop, **how)
+        throttle = Throttle(limits, lambda: self.now, self.sleep)
+        self.pipeline = Pipeline(items, self.places, target, self.budgets, self.stop, throttle, **how)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
 
 
 def test_everything_read_is_sent_in_order_by_three_threads() -> None:
@@ -240,6 +252,41 @@ def test_a_stop_lets_what_is_on_the_wire_come_to_its_end() -> None:
     line.wire.before = line.stop.set
     assert line.pipeline.run() is False
     assert len(line.places.settled) == len(line.wire.sent) >= 3
+
+
+def test_with_a_limit_each_batch_waits_for_its_turn() -> None:
+    line = Line((decided(n, 50) for n in range(1, 10)), Wire(), Limits(octets=75))
+    assert line.pipeline.run() is True
+    assert line.now == pytest.approx(2 * 150 / 75)
+    assert line.wire.sent == [50] * 9
+
+
+def test_a_stop_while_a_batch_waits_for_its_turn_ends_the_wait_and_nothing_more_is_sent() -> None:
+    line = Line((decided(n) for n in range(1, 1000)), Wire(), Limits(messages=0.001))
+    line.meanwhile = line.stop.set
+    with pytest.raises(NotFinished):
+        line.pipeline.run()
+    assert line.now == NAP, "noticed at once"
+    assert line.wire.sent == [10] * 3
+    unsent = [outcome for outcome in line.places.settled if isinstance(outcome, Refused)]
+    assert len(unsent) == len(line.places.settled) - 3 >= 3
+    assert {outcome.again for outcome in unsent} == {Again.NOW}
+
+
+def test_a_run_that_ends_while_a_batch_waits_for_its_turn_says_why() -> None:
+    line = Line((decided(n) for n in range(1, 1000)), Wire(), Limits(messages=0.001))
+    line.meanwhile = line.pipeline._ended.wait
+    settle = line.places.settle
+
+    def settle_and_break(batch: Batch, outcomes: Sequence[Outcome]) -> Iterable[Batch]:
+        settle(batch, outcomes)
+        line.places.broken = line.places.broken or ServerBusy("full")
+        return ()
+
+    line.places.settle = settle_and_break  # type: ignore[method-assign]
+    with pytest.raises(ServerBusy, match="full"):
+        line.pipeline.run()
+    assert line.wire.sent == [10] * 3
 
 
 def test_a_reader_without_room_makes_half_filled_batches_go() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ from pop2imap.errors import Again, LocalIOError
 from pop2imap.model import Batch, Mailbox, Outcome, Refused, Stored, Unknown, Upload
 from pop2imap.octets import from_bytes
 from pop2imap.pipeline import Lane
+from pop2imap.rates import UNLIMITED
 from pop2imap.target.append import LITERAL_PLUS, LITERAL_PLUS_EXCHANGE
 from pop2imap.target.imap import ImapTarget
 from pop2imap.target.suspects import STRIKES
 from pop2imap.target.upload import MULTIAPPEND_MESSAGES
+from pop2imap.throttle import Throttle
 from tests.fakes.appending import append, append_each
 from tests.fakes.imap_server import CAPABILITIES, PASSWORD, USER, ImapAccount, ImapServer
 
@@ -482,7 +485,9 @@ def test_the_next_batch_does_not_wait_for_the_answer_to_the_one_before(capabilit
     second = [Upload(Told(b"second", sending), (), DATE)]
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with opened(account) as (target, mailbox, _):
-        lane = Lane(0, inbox)
+        lane = Lane(
+            0, inbox, Throttle(UNLIMITED, time.monotonic, time.sleep), threading.Event(), threading.Event()
+        )
         uploading = threading.Thread(target=lane.serve, args=[target])
         uploading.start()
         lane.put(Batch(mailbox, [1, 2], first))
