@@ -28,7 +28,7 @@ from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, 
 from pop2imap.sources.mbox_found import Resume, Totals
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
-from pop2imap.sources.mbox_known import Memory
+from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.text import printable
@@ -127,8 +127,8 @@ class MboxSource:
         file = self._opened()
         self._listed = stamp = file.stamp()
         try:
-            before = self._recall(file, stamp)
-            resume = self._scan(file, stamp.size, progress, None if isinstance(before, Remark) else before)
+            known, recalled = self._recall(file, stamp)
+            resume = self._scan(file, stamp.size, progress, known)
             if loose := self._totals.wants_loose:
                 self._scan(file, stamp.size, None, loose=True)
             elif self._memory and resume:
@@ -145,9 +145,7 @@ class MboxSource:
         remarks += self._choose_unquoting()
         if self._totals.torn and not self._is_fresh(stamp):
             remarks += (Remark("the last message looks cut off; it is taken as it is", 1),)
-        if isinstance(before, Remark):
-            remarks += (before,)
-        return Listing(self._index, self._index.octets, remarks=remarks)
+        return Listing(self._index, self._index.octets, remarks=remarks + recalled)
 
     def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
         """Raises LocalIOError when there is no room for a large message."""
@@ -175,32 +173,33 @@ class MboxSource:
             raise RuntimeError("open() comes first")
         return self._file
 
-    def _recall(self, file: MboxFile, stamp: Stamp) -> tuple[Index, Resume] | Remark | None:
-        """What an earlier run knew of the file and still holds, or why it does not."""
+    def _recall(self, file: MboxFile, stamp: Stamp) -> tuple[Known | None, tuple[Remark, ...]]:
+        """What an earlier run knew of the file and still holds, and what is to be said of that."""
         if self._memory is None:
-            return None
+            return None, ()
         known = self._memory.recall(self.id, stamp, file.read_at, keep_headers=self._keep_headers)
         if isinstance(known, str):
-            return Remark(f"{known}, so all of the file was read") if known else None
-        return known
+            return None, (Remark(f"{known}, so all of the file was read"),) if known else ()
+        said = "messages are known from an earlier run and were not looked for again, since the file only grew (--rescan)"
+        return known, (Remark(said, len(known.found)),) if known.grew else ()
 
     def _scan(
         self,
         file: MboxFile,
         size: int,
         progress: ListProgress | None,
-        known: tuple[Index, Resume] | None = None,
+        known: Known | None = None,
         *,
         loose: bool = False,
     ) -> Resume | None:
         """Fill the index, or go on filling the one that is known. What comes after ``size`` octets is for the next
         listing. Returns where that may begin."""
-        self._index, resume = known or (Index(self.id), None)
+        self._index = known.found if known else Index(self.id)
         scanner = Scanner(
             lambda offset, most: file.read_at(offset, min(most, size - offset)) if offset < size else b"",
             loose=loose,
             keep_headers=self._keep_headers,
-            resume=resume,
+            resume=known.resume if known else None,
         )
         told = 0
         for entry in scanner.entries():

@@ -24,6 +24,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pop2imap import __version__, private
 from pop2imap.sources.mbox_file import Stamp
@@ -56,6 +57,14 @@ class _Facts:
     samples: str
 
 
+class Known(NamedTuple):
+    """The messages of a file up to where the scan of it goes on. ``grew``: there is more of it than there was."""
+
+    found: Index
+    resume: Resume
+    grew: bool
+
+
 class Memory:
     """Keeps what is known in ``directory``, which is made when there is something to keep. ``rescan``: nothing is
     believed. ``read_only``: nothing is kept, as befits a dry run."""
@@ -65,9 +74,7 @@ class Memory:
         self._rescan = rescan
         self._read_only = read_only
 
-    def recall(
-        self, source: str, stamp: Stamp, read_at: ReadAt, *, keep_headers: bool
-    ) -> tuple[Index, Resume] | str:
+    def recall(self, source: str, stamp: Stamp, read_at: ReadAt, *, keep_headers: bool) -> Known | str:
         """What is known of this file, as it is now; or why nothing is believed, in words, which are empty where there
         is nothing to say. Raises OSError where the file cannot be read."""
         if self._rescan or (kept := self._load(source)) is None:
@@ -86,7 +93,8 @@ class Memory:
         index = Index.unpacked(source, facts.messages, facts.exact_lengths, octets)
         if index is None:
             return ""
-        return index, Resume(facts.offset, facts.lengths_hold, tuple(facts.totals))
+        resume = Resume(facts.offset, facts.lengths_hold, tuple(facts.totals))
+        return Known(index, resume, stamp.size > facts.size)
 
     def keep(
         self,

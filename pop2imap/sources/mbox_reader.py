@@ -47,7 +47,9 @@ from pop2imap.sources.mbox_found import Entry, Resume, Totals
 from pop2imap.sources.mbox_from import LINE_LIMIT, Look, look
 from pop2imap.sources.mbox_slice import ReadAt, empty_line_before, line_end, read_fully
 
-BLOCK = 1 << 20
+BLOCK = 1 << 17
+"""Octets read at once: so few that they are still in the cache of the processor when they are searched, counted and
+digested one after the other."""
 
 _AHEAD = 4096  # octets after a "From " that are looked at to judge it
 _BEHIND = 64  # octets before it, which holds all sensible quoting
