@@ -15,10 +15,12 @@ message with a copy whose outcome is unknown gets none: it is pending, and recov
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pop2imap.batching import BatchSize
 from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
 from pop2imap.daily import Quota
@@ -48,7 +50,7 @@ from pop2imap.repair import Repairs
 from pop2imap.report import PROBLEMS
 from pop2imap.report.builder import ReportBuilder, SourceLedger
 
-BATCH_MESSAGES = 64
+BATCH_MESSAGES = 128
 BATCH_OCTETS = 4 << 20
 
 _FOR_A_PERSON = frozenset({Account.REFUSED, Account.HELD})
@@ -132,7 +134,7 @@ class Placer:
         self._wanted, self._quarantine = wanted, wanted.quarantine
         self._repairs, self._spool, self._harm = repairs, spool, harm
         self._most, self._quota = most, quota
-        self._full_octets, self._full_messages = limits.at_once(BATCH_OCTETS, BATCH_MESSAGES)
+        self._full = BatchSize(*limits.at_once(BATCH_OCTETS, BATCH_MESSAGES), time.monotonic)
         self.cut_short = False
         self._waiting: dict[str, _Waiting] = {}
         self._open: dict[int, _Copy] = {}  # by placement id
@@ -233,14 +235,14 @@ class Placer:
         """One copy waits for company, unless it makes a full batch."""
         size = opened.item.message.octets.size
         waiting = self._waiting.setdefault(mailbox.name, _Waiting())
-        if waiting.copies and waiting.octets + size > self._full_octets:
+        if waiting.copies and waiting.octets + size > self._full.octets:
             yield from self._dispatch(mailbox.name)
             waiting = self._waiting.setdefault(mailbox.name, _Waiting())
         waiting.copies.append(
             _Copy(opened, self._placement(opened.item, mailbox), opened.item.message.octets)
         )
         waiting.octets += size
-        if len(waiting.copies) >= self._full_messages or waiting.octets >= self._full_octets:
+        if len(waiting.copies) >= self._full.messages or waiting.octets >= self._full.octets:
             yield from self._dispatch(mailbox.name)
 
     def _placement(self, item: Decided, mailbox: Mailbox) -> Placement:
@@ -258,38 +260,48 @@ class Placer:
         )
 
     def flush(self) -> Iterator[Batch]:
-        for name in list(self._waiting):
-            yield from self._dispatch(name)
+        waiting, self._waiting = self._waiting, {}
+        yield from self._send(*(one.copies for one in waiting.values()))
 
     def _dispatch(self, name: str) -> Iterator[Batch]:
         """What waits for one mailbox: present already, or durably intended and on its way."""
         yield from self._send(self._waiting.pop(name).copies)
 
-    def _send(self, copies: list[_Copy]) -> Iterator[Batch]:
-        """A batch of those of these copies (for one mailbox) that are not there already, its intents durable."""
-        try:
-            mailbox = self._folders.mailbox(copies[0].placement.folder)
-            copies = self._without_present(mailbox, copies)
-        except FolderError as error:  # what is in there cannot be seen: nothing is sent there blindly
-            for copy in copies:
-                self._outcome(copy.opened, Account.REFUSED, str(error))
+    def _send(self, *groups: list[_Copy]) -> Iterator[Batch]:
+        """Batches of those of these copies (each group for one mailbox) that are not there already. Their intents
+        become durable together: one commit, however many folders there are."""
+        going: list[tuple[Mailbox, list[_Copy]]] = []
+        for copies in groups:
+            try:
+                mailbox = self._folders.mailbox(copies[0].placement.folder)
+                going.append((mailbox, self._without_present(mailbox, copies)))
+            except FolderError as error:  # what is in there cannot be seen: nothing is sent there blindly
+                for copy in copies:
+                    self._outcome(copy.opened, Account.REFUSED, str(error))
+        sent = self._within_quota([copy for _, copies in going for copy in copies])
+        if not sent:
             return
-        if copies := self._within_quota(copies):
-            ids = self._journal.intend(
-                [
-                    self._record(
-                        c.opened.item,
-                        Account.PENDING,
-                        copies=c.opened.copies,
-                        subject=c.opened.item.subject,  # the report names it if it is held
-                    )
-                    for c in copies
-                ],
-                [copy.placement for copy in copies],
-            )
-            self._open.update(zip(ids, copies, strict=True))
-            uploads = [Upload(c.octets, c.placement.flags, c.placement.date) for c in copies]
-            yield Batch(mailbox, ids, uploads)
+        ids = self._journal.intend(
+            [
+                self._record(
+                    c.opened.item,
+                    Account.PENDING,
+                    copies=c.opened.copies,
+                    subject=c.opened.item.subject,  # the report names it if it is held
+                )
+                for c in sent
+            ],
+            [copy.placement for copy in sent],
+        )
+        self._open.update(zip(ids, sent, strict=True))
+        self._full.sent()
+        at = 0
+        for mailbox, copies in going:
+            own = sent[at : at + len(copies)]
+            if own:
+                uploads = [Upload(c.octets, c.placement.flags, c.placement.date) for c in own]
+                yield Batch(mailbox, ids[at : at + len(own)], uploads)
+            at += len(copies)
 
     def _without_present(self, mailbox: Mailbox, copies: list[_Copy]) -> list[_Copy]:
         """The copies that are not in the mailbox already; the others are present from now on."""
@@ -325,6 +337,7 @@ class Placer:
     def settle(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[Batch]:
         self._journal.touch()
         copies = [self._open.pop(placement_id) for placement_id in batch.ids]
+        self._full.settled(batch.octets, len(copies), idle=not self._open)
         known = [self._unless_repairable(c, outcome) for c, outcome in zip(copies, outcomes, strict=True)]
         self._journal.settle(zip(batch.ids, known, strict=True))
         for_good: list[_Copy] = []

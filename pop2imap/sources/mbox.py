@@ -180,7 +180,7 @@ class MboxSource:
         known = self._memory.recall(self.id, stamp, file.read_at, keep_headers=self._keep_headers)
         if isinstance(known, str):
             return None, (Remark(f"{known}, so all of the file was read"),) if known else ()
-        said = "messages are known from an earlier run and were not looked for again, since the file only grew (--rescan)"
+        said = "messages are known from an earlier run and were not looked for again: the file only grew (--rescan)"
         return known, (Remark(said, len(known.found)),) if known.grew else ()
 
     def _scan(

@@ -46,6 +46,7 @@ LAYERS = (
         "sameness",
         "seeking",
         "verify",
+        "batching",
         "budgets",
         "opening",
         "pipeline",
