@@ -97,18 +97,18 @@ class Pace:
         self._octets = self._messages = 0
 
     @property
-    def holds(self) -> bool:
-        """Whether anything may have to wait."""
+    def spaces(self) -> bool:
+        """Whether anything may have to wait now."""
         return bool(self._limits) or self._lowered is not None
 
     def delay(self, octets: int, messages: int) -> float:
         """How many seconds to wait before these are sent."""
-        now = self._clock() if self._limits or self._lowered or self._began is None else 0.0
+        now = self._clock() if self.spaces or self._began is None else 0.0
         if self._lowered and self._lowered.is_over(now):
             self._lowered = self._began = None
         if self._began is None:
             self._began, self._octets, self._messages = now, 0, 0
-        if not self._limits and self._lowered is None:
+        if not self.spaces:
             return 0.0
         rates = self._rates(now)
         begin = max(now, self._free)

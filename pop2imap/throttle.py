@@ -27,11 +27,14 @@ class Throttle:
     def holds(self) -> bool:
         """Whether anything may have to wait: then each batch had better wait for the answer to the one before."""
         with self._turn:
-            return self._pace.holds
+            return self._pace.spaces
 
     def wait_for(self, octets: int, messages: int, given_up: Callable[[], bool]) -> bool:
-        """Wait until these may be sent. Returns False if ``given_up`` said so meanwhile: then they must not be."""
+        """Wait until these may be sent. Returns False if ``given_up`` said so meanwhile: then they must not be. What
+        need not wait is sent all the same."""
         with self._turn:
+            if self._pace.spaces and given_up():
+                return False  # and nobody waits for their time
             seconds = self._pace.delay(octets, messages)
         while seconds > 0:
             if given_up():

@@ -192,6 +192,16 @@ def test_what_lowers_the_rate_and_what_does_not() -> None:
     assert not heard(NotFinished("enough for today", retry_after=3600))
 
 
+def test_what_was_given_up_costs_nobody_any_time() -> None:
+    time = Time()
+    throttle = Throttle(Limits(octets=100), time.clock, time.sleep)
+    assert throttle.wait_for(100, 1, lambda: False)
+    assert not any(throttle.wait_for(100, 1, lambda: True) for _ in range(50))
+    assert throttle.wait_for(100, 1, lambda: False)
+    assert time.seconds == pytest.approx(1)
+    assert Throttle(UNLIMITED, time.clock, time.sleep).wait_for(100, 1, lambda: True), "it need not wait"
+
+
 def test_several_threads_share_one_rate() -> None:
     time = Time()
     throttle = Throttle(Limits(octets=100), time.clock, time.sleep)
