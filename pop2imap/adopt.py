@@ -28,7 +28,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -353,7 +352,7 @@ class _Adoption:
     def _lies(self, placement: Placement, mailbox: str, uid: int) -> Placement:
         """The placement as it was found."""
         uidvalidity = self._seeker.uidvalidity(mailbox)
-        return replace(placement, mailbox=mailbox, uidvalidity=uidvalidity, lower_bound=uid)
+        return placement._replace(mailbox=mailbox, uidvalidity=uidvalidity, lower_bound=uid)
 
     def _close(
         self, listed: Listed, position: int, key: Key, account: Account, size: int, *, new: bool

@@ -234,10 +234,12 @@ class Placer:
     def _join(self, opened: _Open, mailbox: Mailbox) -> Iterator[Batch]:
         """One copy waits for company, unless it makes a full batch."""
         size = opened.item.message.octets.size
-        waiting = self._waiting.setdefault(mailbox.name, _Waiting())
-        if waiting.copies and waiting.octets + size > self._full.octets:
+        waiting = self._waiting.get(mailbox.name)
+        if waiting is not None and waiting.octets + size > self._full.octets:
             yield from self._dispatch(mailbox.name)
-            waiting = self._waiting.setdefault(mailbox.name, _Waiting())
+            waiting = None
+        if waiting is None:
+            waiting = self._waiting[mailbox.name] = _Waiting()
         waiting.copies.append(
             _Copy(opened, self._placement(opened.item, mailbox), opened.item.message.octets)
         )
@@ -404,8 +406,7 @@ class Placer:
             self._quarantine.keep(original)
         octets = change.octets(original, self._spool)
         usual = self._placement(copy.opened.item, mailbox)
-        placement = replace(
-            usual,
+        placement = usual._replace(
             flags=change.flags(usual.flags),
             match_digest=octets.match_digest,
             size=octets.size,

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pop2imap.errors import Again, FolderError, NotFinished, ProtocolError
@@ -332,7 +332,7 @@ class _Search:
         rivals = {
             one.match_digest for one in journal.claims(mailbox.name, {one.match_digest for one in lost})
         }
-        claims = [replace(one, lower_bound=0) for one in lost if one.match_digest not in rivals]
+        claims = [one._replace(lower_bound=0) for one in lost if one.match_digest not in rivals]
         owned = journal.owned(mailbox.name, mailbox.uidvalidity)
         dates = {date_of(claim) for claim in claims}
         sizes = sorted({claim.size for claim in claims})

@@ -56,8 +56,7 @@ class Entry(NamedTuple):
     repairs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What is to be remembered of one message, whatever becomes of it.
 
     ``subject`` is for the messages that a report must name: the journal keeps it while the message is pending,
@@ -80,8 +79,7 @@ class Record:
     copies: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """One copy of one message for one mailbox: an intent when it is new, a claim when it is looked up.
 
     ``lower_bound`` is the L of the invariant; 0 says that the mailbox was renumbered since, so that the copy may

@@ -12,7 +12,6 @@ A store is held to it by a subclass that says how to open one::
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,7 +41,7 @@ def record(of: Key | str, account: Account = Account.PENDING, **more: object) ->
         why="rule 'Lists'",
         rules_digest="rules-1",
     )
-    return replace(whole, **more)  # type: ignore[arg-type]
+    return whole._replace(**more)  # type: ignore[arg-type]
 
 
 def placement(of: Key | str, mailbox: str = "INBOX", **more: object) -> Placement:
@@ -57,7 +56,7 @@ def placement(of: Key | str, mailbox: str = "INBOX", **more: object) -> Placemen
         date=WHEN,
         flags=("\\Seen", "$List"),
     )
-    return replace(whole, **more)  # type: ignore[arg-type]
+    return whole._replace(**more)  # type: ignore[arg-type]
 
 
 def intend(journal: Journal, *names: str, mailbox: str = "INBOX", **more: object) -> list[int]:

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,14 +93,14 @@ class Lives:
             for number in batch:
                 uid = self._land(wanted[number])
                 row = self.rows[number][0]
-                self.rows[number] = (replace(row, stored=True), uid if self.tells_uids else None)
+                self.rows[number] = (row._replace(stored=True), uid if self.tells_uids else None)
                 lazily.append(number)
         for number in [number for batch in in_flight for number in batch]:
             if chance.random() < 0.5:  # it arrived; nobody was told
                 self._land(wanted[number])
         if killed and chance.random() < 0.5:  # the power went, too: the last answers were not written yet
             for number in lazily[chance.randint(0, len(lazily)) :]:
-                self.rows[number] = (replace(self.rows[number][0], stored=False), None)
+                self.rows[number] = (self.rows[number][0]._replace(stored=False), None)
 
     def _land(self, content: bytes) -> int:
         uid = self.uidnext
@@ -117,7 +117,7 @@ class Lives:
         pairs = self.resolve(claims, [Found(uid, 1, DATE, frozenset()) for uid in candidates], candidates)
         for number, (row, uid) in list(self.rows.items()):
             if row.id in pairs:
-                self.rows[number] = (replace(row, stored=True), pairs[row.id])
+                self.rows[number] = (row._replace(stored=True), pairs[row.id])
             elif not row.stored:
                 del self.rows[number]
             else:

@@ -28,7 +28,7 @@ from pop2imap.errors import (
     LocalIOError,
     Pop2imapError,
 )
-from pop2imap.journal import facts, history, place, schema, sqlite, undoing
+from pop2imap.journal import facts, history, place, schema, sqlite, statements, undoing
 from pop2imap.journal.place import directory
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.journal.values import FORMAT
@@ -595,3 +595,28 @@ def test_very_long_texts_are_cut(journal: SqlJournal) -> None:
     journal.note([record("a", Account.UNREADABLE, reason="r" * 10_000, subject="s" * 10_000)])
     (problem,) = journal.problems()
     assert len(problem.reason) == len(problem.subject) == 1000
+
+
+OF_ANY_TABLE = ("NUMBER", "NAMES", "ADD_NAME", "LAST_ID")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, value in vars(statements).items()
+        if name.isupper() and name[0] != "_" and isinstance(value, str) and " " in value
+    ],
+)
+def test_each_statement_is_understood_and_goes_by_an_index_where_it_is_asked_often(
+    name: str, journal: SqlJournal
+) -> None:
+    text = getattr(statements, name)
+    text = text.format("folders") if name in OF_ANY_TABLE else statements.among(text, 2)
+    numbers = dict.fromkeys(("run", "mailbox", "uidvalidity", "above", "most"), 1) | {"digest": b""}
+    parameters = [1] * text.count("?") if "?" in text else numbers
+    plan = [row[3] for row in journal._database.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+    if name in {"CLAIMS", "CLAIMS_LIKE", "INTENTS", "UNLOCATED", "IN_DOUBT", "WITHOUT_UID"}:
+        assert any("placements_claim" in step for step in plan), plan
+    if name in {"ENTRIES", "KNOWN_MESSAGES", "STATES", "TO_SETTLE", "OWNERS", "COPIES", "SET_OUTCOME"}:
+        assert not any(step.startswith("SCAN") for step in plan), plan
