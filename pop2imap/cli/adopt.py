@@ -21,7 +21,6 @@ log = logging.getLogger("pop2imap.cli")
 @click.command(
     "adopt",
     cls=Command,
-    short_help="Find in the target what a lost journal does not know.",
     epilog=options.EPILOG,
 )
 @options.ends

@@ -72,9 +72,7 @@ class Checked:
         }
 
 
-@click.command(
-    "check", cls=Command, short_help="Log in at both ends and say what each offers.", epilog=options.EPILOG
-)
+@click.command("check", cls=Command, epilog=options.EPILOG)
 @options.ends
 @options.login
 @options.reading

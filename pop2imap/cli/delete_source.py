@@ -24,7 +24,6 @@ WHAT = "What is deleted"
 @click.command(
     "delete-source",
     cls=Command,
-    short_help="Delete at a POP3 source what is in the target.",
     epilog=options.EPILOG,
 )
 @options.ends

@@ -11,7 +11,7 @@ from pop2imap.cli.kinds import Command, FilePath, option
 DEMO = "Demo"
 
 
-@click.command("demo", cls=Command, short_help="Show it all on sample mail.")
+@click.command("demo", cls=Command)
 @option("--dovecot", section=DEMO, is_flag=True, help="Use a real Dovecot, which must be installed.")
 @option(
     "--keep", section=DEMO, type=FilePath(folder=True), help="Keep all files in this new or empty folder."

@@ -53,7 +53,7 @@ Where is the password of {account}?
   3  a command prints it, such as: pass show mail/pop"""
 
 
-@click.command("init", cls=Command, short_help="Ask a few questions and write a move.toml.")
+@click.command("init", cls=Command)
 @click.argument("file", type=FilePath(), default="move.toml", metavar="[FILE]")
 @option("--source", section=FILE, env=False, type=EndpointText(), multiple=True, help="A source; repeatable.")
 @option("--target", section=FILE, env=False, type=EndpointText(), help="The target.")

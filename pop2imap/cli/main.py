@@ -12,11 +12,21 @@ import click
 
 from pop2imap import __version__
 
-_COMMANDS = (
-    *("init", "check", "plan", "migrate", "verify", "status", "trace"),
-    *("adopt", "undo", "delete-source", "demo"),
-)
-"""In the order in which a newcomer needs them. Each is ``command`` in a module of its name, with ``_`` for ``-``."""
+_COMMANDS = {
+    "init": "Ask a few questions and write a move.toml.",
+    "check": "Log in at both ends and say what each offers.",
+    "plan": "Say what would happen, and change nothing.",
+    "migrate": "Do it, or go on with it.",
+    "verify": "Compare what was stored with what is there now.",
+    "status": "Say what was moved and what is under way.",
+    "trace": "Say what became of one message, and why.",
+    "adopt": "Find in the target what a lost journal does not know.",
+    "undo": "Take out of the target what was put into it.",
+    "delete-source": "Delete at a POP3 source what is in the target.",
+    "demo": "Show it all on sample mail.",
+}
+"""In the order in which a newcomer needs them. Each is ``command`` in a module of its name, with ``_`` for ``-``, which
+is imported only when it is called for, so that the list of them is there at once."""
 
 
 class LazyGroup(click.Group):
@@ -24,6 +34,10 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:

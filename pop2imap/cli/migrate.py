@@ -14,7 +14,7 @@ from pop2imap.cli.kinds import Command, option
 log = logging.getLogger("pop2imap.cli")
 
 
-@click.command("migrate", cls=Command, short_help="Do it, or go on with it.", epilog=options.EPILOG)
+@click.command("migrate", cls=Command, epilog=options.EPILOG)
 @options.ends
 @options.login
 @option(

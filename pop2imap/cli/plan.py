@@ -11,9 +11,7 @@ from pop2imap.cli.kinds import Command
 from pop2imap.cli.migrate import move
 
 
-@click.command(
-    "plan", cls=Command, short_help="Say what would happen, and change nothing.", epilog=options.EPILOG
-)
+@click.command("plan", cls=Command, epilog=options.EPILOG)
 @options.ends
 @options.login
 @options.where

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pop2imap.journal.history import Run, Status
 
 
-@click.command("status", cls=Command, short_help="Say what was moved and what is under way.")
+@click.command("status", cls=Command)
 @options.state_dir
 @options.as_json
 @options.logging_

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pop2imap.journal.traced import Traced
 
 
-@click.command("trace", cls=Command, short_help="Say what became of one message, and why.")
+@click.command("trace", cls=Command)
 @click.argument("key")
 @options.state_dir
 @options.as_json

@@ -24,9 +24,7 @@ log = logging.getLogger("pop2imap.cli")
 UNDO = "What is undone"
 
 
-@click.command(
-    "undo", cls=Command, short_help="Take out of the target what was put into it.", epilog=options.EPILOG
-)
+@click.command("undo", cls=Command, epilog=options.EPILOG)
 @options.ends
 @options.login
 @option(

@@ -22,7 +22,6 @@ log = logging.getLogger("pop2imap.cli")
 @click.command(
     "verify",
     cls=Command,
-    short_help="Compare what was stored with what is there now.",
     epilog=options.EPILOG,
 )
 @options.ends
