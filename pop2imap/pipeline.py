@@ -252,7 +252,7 @@ class Pipeline:
     def _account(self) -> bool:
         reading, failure = True, None
         while reading or self._in_flight:
-            if reading and (failure or self.placing.broken or self.stop.is_set()):
+            if not self._ended.is_set() and (failure or self.placing.broken or self.stop.is_set()):
                 self._ended.set()  # the reader ends at its next message, or when its source is closed
                 reading = False
                 continue
