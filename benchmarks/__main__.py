@@ -1,0 +1,123 @@
+"""How fast pop2imap is, beside what could be: ``python -m benchmarks [ROW…]``. ``--help`` and ``--list`` say more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.rows import ROWS, Wanted
+from benchmarks.show import Table, between_markers
+from benchmarks.site import Site
+from pop2imap import __version__
+from tests.servers import dovecot
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("row", nargs="*", metavar="ROW", help="what to measure; default: all")
+    parser.add_argument("--list", action="store_true", help="say which rows there are, and end")
+    parser.add_argument(
+        "--delay",
+        action="append",
+        type=float,
+        metavar="MS",
+        help="there and back; repeatable; default 0 and 40",
+    )
+    parser.add_argument("--rounds", type=int, help="default 5")
+    parser.add_argument("--messages", type=int, help="of the rows that move mixed mail; default 2000")
+    parser.add_argument("--scale", type=int, help="messages of the largest mailbox; default 20000")
+    parser.add_argument("--limit", type=float, help="seconds that one program may take; default 600")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, a quarter of the mail: whether it all works"
+    )
+    parser.add_argument(
+        "--directory", type=Path, help="where mail and servers are put; default: a temporary one"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="put the tables between the markers of this page"
+    )
+    given = parser.parse_args()
+    if unknown := [name for name in given.row if name not in ROWS]:
+        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return given
+
+
+def wanted(given: argparse.Namespace) -> Wanted:
+    quick = given.quick
+    return Wanted(
+        messages=given.messages or (500 if quick else 2_000),
+        rounds=given.rounds or (1 if quick else 5),
+        delays=tuple(delay / 1000 for delay in given.delay or (0, 40)),
+        scale=given.scale or (2_000 if quick else 20_000),
+        limit=given.limit or (120 if quick else 600),
+    )
+
+
+def machine() -> dict[str, str]:
+    """On what all of it was measured."""
+    processor = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    cores = Path("/proc/cpuinfo").read_text().count("processor\t")
+    version = subprocess.run([dovecot.PROGRAM, "--version"], capture_output=True, text=True, check=False)
+    return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{processor}, {cores} of them",
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        "pop2imap": __version__,
+        "Dovecot": version.stdout.split(" ")[0],
+    }
+
+
+def main() -> int:
+    given = options()
+    if given.list:
+        for name, row in ROWS.items():
+            print(f"{name:<20} {row.about}")
+        return 0
+    if not dovecot.installed():
+        sys.exit(dovecot.MISSING)
+    tables: list[Table] = []
+    failed: list[str] = []
+    where = machine()
+    print("\n".join(f"{name}: {value}" for name, value in where.items()))
+    with Site(given.directory) as site:
+        for name in given.row or ROWS:
+            began = time.monotonic()
+            try:
+                for table in ROWS[name].measure(site, wanted(given)):
+                    tables.append(table)
+                    print(f"\n{table.text()}", flush=True)
+            except Exception as error:
+                failed.append(f"{name}: {error}")
+                traceback.print_exc()
+            print(f"({name} took {time.monotonic() - began:.0f} s)", flush=True)
+    if given.json:
+        runs = [line for table in tables for line in table.data]
+        given.json.write_text(json.dumps({"machine": where, "runs": runs, "failed": failed}, indent=1))
+    if given.markdown:
+        machine_line = "; ".join(f"{name} {value}" for name, value in where.items())
+        parts = [f"Command: `python -m benchmarks {' '.join(sys.argv[1:])}`. {machine_line}."]
+        parts += [table.markdown() for table in tables]
+        given.markdown.write_text(between_markers(given.markdown.read_text(), parts))
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Where all rows are measured: servers, mail, and accounts that nobody had before; made when first wanted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import ceilings, corpus
+from benchmarks.measure import Spent, spend
+from tests.servers.courier import Courier
+from tests.servers.cyrus import Cyrus
+from tests.servers.dovecot import Dovecot
+from tests.servers.server import Server
+from tests.system.program import environment
+
+SETTINGS = "mail_location = mdbox:~/mdbox\nmail_fsync = never\n"
+"""A mailbox that is no bottleneck; Maildirs with many files are."""
+
+KINDS: dict[str, type[Server]] = {"cyrus": Cyrus, "courier": Courier}
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A corpus: as an mbox, and as a maildrop of that user. ``octets``: on the wire."""
+
+    count: int
+    octets: int
+    mbox: Path
+    user: str
+
+
+class Site:
+    """A Dovecot, which is the source of all POP3 rows, and a directory for all else. Gone when it is left."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="p2i-bench-", dir=directory))
+        self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
+        self._corpora: dict[tuple[int, str], Mail] = {}
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dovecot.stop(purge=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @contextmanager
+    def target(self, kind: str) -> Iterator[Server]:
+        """The Dovecot, or another server that is started now and stopped afterwards. Raises Unavailable."""
+        if kind == "dovecot":
+            yield self.dovecot
+            return
+        server = KINDS[kind]()
+        try:
+            yield server
+        finally:
+            server.stop(purge=True)
+
+    @contextmanager
+    def home(self) -> Iterator[Path]:
+        """A directory for one run of a program."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as name:
+            yield Path(name)
+
+    def mail(self, count: int, shape: str = "mixed") -> Mail:
+        """The mbox with that many messages, written when first asked for. Its maildrop is empty until :meth:`fill`."""
+        if (count, shape) not in self._corpora:
+            path = self.directory / f"{shape}-{count}.mbox"
+            octets = corpus.write_mbox(path, corpus.messages(count, shape))
+            self._corpora[count, shape] = Mail(count, octets, path, f"{shape}{count}")
+        return self._corpora[count, shape]
+
+    def maildrop(self, mail: Mail) -> str:
+        """The user whose maildrop holds that mail, filled when first asked for. Raises RuntimeError."""
+        if mail.count and not held(self.dovecot, mail.user):
+            to = ceilings.End(port=self.dovecot.imap_port, user=mail.user)
+            spent = self.raw("mbox", "multiappend", ceilings.End(path=str(mail.mbox)), to, limit=3600)
+            if spent.fault or held(self.dovecot, mail.user) != mail.count:
+                raise RuntimeError(f"the maildrop could not be filled: {spent.fault}")
+        return mail.user
+
+    def raw(
+        self, kind: str, how: str, source: ceilings.End, target: ceilings.End | None, *, limit: float
+    ) -> Spent:
+        """A raw program, from its start to its end."""
+        ends = json.dumps({"source": source, "target": target})
+        return self.run([sys.executable, ceilings.__file__, kind, how, ends], limit=limit)
+
+    def run(self, command: list[str | Path], *, limit: float) -> Spent:
+        """A program in a home of its own, which is gone afterwards."""
+        with self.home() as home:
+            return spend(command, env=environment(home), cwd=home, limit=limit)
+
+
+def held(server: Server, user: str) -> int:
+    """How many messages the folders of an account hold, as the server counts them."""
+    with server.client(user) as client:
+        folders = [name for flags, _, name in client.list_folders() if b"\\Noselect" not in flags]
+        return sum(client.folder_status(name, ["MESSAGES"])[b"MESSAGES"] for name in folders)
+
+
+def forget(server: Server, user: str) -> None:
+    """Take the mail of an account, which nobody asks for again, off the disk."""
+    for place in [path for path in server.directory.rglob(user) if path.is_dir()]:
+        shutil.rmtree(place, ignore_errors=True)
