@@ -60,6 +60,9 @@ class Flow:
             return
         except OSError:
             octets = b""
+        if octets and len(octets) < self.wire.piece:
+            # an acknowledgement that waits for company would delay who waits for it, by more than this link does
+            self.near.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self.ended = not octets
         self.octets += len(octets)
         self.waiting.append((self.wire.arrival(len(octets), now), memoryview(octets)))

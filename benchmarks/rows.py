@@ -46,4 +46,18 @@ ROWS = {
     "pop3-dovecot": Row(
         "a maildrop to Dovecot, which takes many messages in a command", _move(Move("pop3-dovecot"))
     ),
+    "pop3-dovecot-tls": Row("the same, with TLS at both ends", _move(Move("pop3-dovecot-tls", tls=True))),
+    "mbox-dovecot": Row("an mbox to Dovecot", _move(Move("mbox-dovecot", source="mbox"))),
+    "mbox-dovecot-tls": Row("the same, with TLS", _move(Move("mbox-dovecot-tls", source="mbox", tls=True))),
+    "pop3-cyrus": Row(
+        "a maildrop to Cyrus, where commands may be under way at once",
+        _move(Move("pop3-cyrus", target="cyrus", how="pipelined")),
+    ),
+    "pop3-courier": Row(
+        "a maildrop to Courier, which takes one message at a time",
+        _move(Move("pop3-courier", target="courier", how="synchronous", sessions=3)),
+    ),
+    "pop3-dovecot-20mbit": Row(
+        "a maildrop to Dovecot over 20 Mbit/s each way", _move(Move("pop3-dovecot-20mbit", rate=20e6 / 8))
+    ),
 }
