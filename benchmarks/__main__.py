@@ -12,7 +12,8 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.rows import ROWS, Wanted
+from benchmarks.moves import Rounds, Wanted
+from benchmarks.rows import ROWS
 from benchmarks.show import Table, between_markers
 from benchmarks.site import Site
 from pop2imap import __version__
@@ -31,6 +32,7 @@ def options() -> argparse.Namespace:
         help="there and back; repeatable; default 0 and 40",
     )
     parser.add_argument("--rounds", type=int, help="default 5")
+    parser.add_argument("--peer-rounds", type=int, help="of other people's programs, 0 for none; default 1")
     parser.add_argument("--messages", type=int, help="of the rows that move mixed mail; default 2000")
     parser.add_argument("--scale", type=int, help="messages of the largest mailbox; default 20000")
     parser.add_argument("--limit", type=float, help="seconds that one program may take; default 600")
@@ -54,10 +56,13 @@ def wanted(given: argparse.Namespace) -> Wanted:
     quick = given.quick
     return Wanted(
         messages=given.messages or (500 if quick else 2_000),
-        rounds=given.rounds or (1 if quick else 5),
+        rounds=Rounds(
+            count=given.rounds or (1 if quick else 5),
+            peers=1 if given.peer_rounds is None else given.peer_rounds,
+            limit=given.limit or (120 if quick else 600),
+        ),
         delays=tuple(delay / 1000 for delay in given.delay or (0, 40)),
         scale=given.scale or (2_000 if quick else 20_000),
-        limit=given.limit or (120 if quick else 600),
     )
 
 

@@ -9,6 +9,24 @@ from pathlib import Path
 PEOPLE = 500
 """How many senders there are; message n is from person n modulo this."""
 
+BY_PERSON = f"""version = 1
+max-folders = {PEOPLE}
+
+[[rule]]
+name = "People"
+when = {{ from = "*@example.org" }}
+then = {{ folder = "People/{{from}}" }}
+"""
+"""Rules that make a folder for each of them."""
+
+BY_SUBJECT = """version = 1
+
+[[rule]]
+name = "Sevens"
+when = { subject = "*number 7*" }
+then = { folder = "Sevens" }
+"""
+
 LETTERS = b"abcdefghijklmnopqrstuvwxyz     "
 
 

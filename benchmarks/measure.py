@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -19,7 +20,11 @@ MEGA = 1_000_000
 
 @dataclass(frozen=True)
 class Spent:
-    """What a program and its children took. ``peak``: octets resident, of the largest process among them."""
+    """What a program and its children took.
+
+    ``peak``: octets resident, of the largest process among them; 0 if that is less than this process has itself,
+    since a process that was started begins with the peak of who started it.
+    """
 
     seconds: float
     cpu: float
@@ -27,6 +32,8 @@ class Spent:
     fault: str
     """Why it did not end well; empty if it did."""
     out: str
+    late: bool = False
+    """Whether it was ended for want of time."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def ratios(
     """
     return [
         (ceiling.spent.seconds - ceiling_at_rest) / (run.spent.seconds - at_rest)
-        for run, ceiling in zip(runs, ceilings, strict=True)
+        for run, ceiling in zip(runs, ceilings, strict=False)  # some programs have fewer rounds
         if not run.fault and not ceiling.fault and run.spent.seconds > at_rest
     ]
 
@@ -115,12 +122,14 @@ def spend(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, l
         said = errors.read().decode(errors="replace").strip().splitlines()
         out.seek(0)
         text = out.read().decode(errors="replace")
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = usage.ru_maxrss * 1024 if usage.ru_maxrss > own else 0
     fault = ""
     if late.is_set():
         fault = f"not finished after {limit:,.0f} s"
     elif code:
         fault = f"ended with {code}: {said[-1] if said else ''}"
-    return Spent(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, fault, text)
+    return Spent(seconds, usage.ru_utime + usage.ru_stime, peak, fault, text, late.is_set())
 
 
 def _kill(group: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +12,8 @@ from benchmarks.ceilings import End
 from benchmarks.ends import Ends
 from benchmarks.link import link
 from benchmarks.measure import MEGA, Run, Spread, ratios, spend
-from benchmarks.show import Table, number, percent
+from benchmarks.peers import PEERS
+from benchmarks.show import Table, megabytes, number, percent
 from benchmarks.site import Mail, Site, forget, held
 from tests.servers.server import Server
 from tests.system.program import environment
@@ -29,7 +30,8 @@ Program = Callable[[Ends, Path], list[str | Path]]
 class Move:
     """What is moved from where to where. ``how``: what the raw program does (ceilings).
 
-    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``options``: of pop2imap.
+    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``: of pop2imap;
+    ``folders``: how many the raw program makes for the same.
     """
 
     name: str
@@ -42,11 +44,33 @@ class Move:
     sessions: int = 1
     folders: int = 0
     shape: str = "mixed"
-    options: tuple[str, ...] = ()
+    rules: str = ""
 
     @property
     def title(self) -> str:
         return f"{self.name}, {self.delay * 1000:.0f} ms"
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """``peers``: of other people's programs. ``limit``: seconds that a program may take; it gets no second chance."""
+
+    count: int
+    peers: int
+    limit: float
+
+    def of(self, program: str) -> int:
+        return self.count if program in (CEILING, OURS) else self.peers
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for. ``delays``: seconds, there and back. ``scale``: messages of the largest mailbox."""
+
+    messages: int
+    rounds: Rounds
+    delays: tuple[float, ...]
+    scale: int
 
 
 @dataclass(frozen=True)
@@ -68,25 +92,26 @@ class Measured:
         return Spread.of(ratios(self.runs[program], self.runs[CEILING], *at_rest))
 
 
-def measure(
-    site: Site, move: Move, mail: Mail, programs: dict[str, Program], *, rounds: int, limit: float
-) -> Measured:
+def measure(site: Site, move: Move, mail: Mail, programs: dict[str, Program], *, rounds: Rounds) -> Measured:
     """Every program in every round, each into an account of its own; first, with nothing to move, those compared."""
     with site.target(move.target) as server, _linked(site, move, server) as ends_for:
         nothing = site.mail(0, move.shape)
         at_rest = {}
         for name in (CEILING, OURS):
             idle = [
-                run_once(site, ends_for, nothing, name, programs[name], limit) for _ in range(AT_REST_RUNS)
+                run_once(site, ends_for, nothing, name, programs[name], rounds.limit)
+                for _ in range(AT_REST_RUNS)
             ]
             if not any(run.fault for run in idle):
                 at_rest[name] = statistics.median(run.spent.seconds for run in idle)
         if move.source == "pop3":
             site.maildrop(mail)
         runs: dict[str, list[Run]] = {name: [] for name in programs}
-        for _ in range(rounds):
+        for number_of_round in range(rounds.count):
             for name, program in programs.items():
-                runs[name].append(run_once(site, ends_for, mail, name, program, limit))
+                late = any(run.spent.late for run in runs[name])
+                if number_of_round < rounds.of(name) and not late:
+                    runs[name].append(run_once(site, ends_for, mail, name, program, rounds.limit))
     return Measured(runs, at_rest)
 
 
@@ -130,12 +155,27 @@ def run_once(site: Site, ends_for: EndsFor, mail: Mail, name: str, program: Prog
     return Run(name, spent, moved, mail.count, mail.octets)
 
 
+def with_peers(move: Move, programs: dict[str, Program]) -> tuple[dict[str, Program], list[str]]:
+    """Those programs, and other people's that can do it; and in words, which of these are not on this machine."""
+    fit = [peer for peer in PEERS if not peer.targets or move.target in peer.targets]
+    missing = [f"{peer.name} left out: {peer.missing} is not installed" for peer in fit if peer.missing]
+    return programs | {peer.name: peer.command for peer in fit if not peer.missing}, missing
+
+
 def raw(how: str) -> Program:
     return lambda ends, _home: ends.raw(how)
 
 
-def ours(*options: str) -> Program:
-    return lambda ends, _home: ends.ours(*options)
+def ours(rules: str = "") -> Program:
+    """pop2imap, with what else it needs to be told: the text of rules."""
+
+    def command(ends: Ends, home: Path) -> list[str | Path]:
+        if not rules:
+            return ends.ours()
+        (home / "rules.toml").write_text(rules)
+        return ends.ours("--rules", "rules.toml")
+
+    return command
 
 
 COLUMNS = ("", "msg/s", "MB/s", "CPU s/GB", "peak MB", "whole process", "moving alone", "rounds")
@@ -158,7 +198,7 @@ def lines(measured: Measured) -> list[tuple[str, ...]]:
                 number(count / seconds),
                 number(octets / MEGA / seconds),
                 number(cpu / octets * 1000 * MEGA),
-                number(max(run.spent.peak for run in good) / MEGA),
+                megabytes(max(run.spent.peak for run in good)),
                 percent(measured.whole(name)) if name != CEILING else "100 %",
                 percent(measured.moving(name)) if name == OURS else "",
                 f"{len(good)} of {len(runs)}",
@@ -167,10 +207,26 @@ def lines(measured: Measured) -> list[tuple[str, ...]]:
     return table
 
 
-def table(move: Move, mail: Mail, measured: Measured) -> Table:
+def table(move: Move, mail: Mail, measured: Measured, notes: Sequence[str] = ()) -> Table:
     """What people and programs read of it."""
-    faults = {f"{name}: {run.fault}" for name, runs in measured.runs.items() for run in runs if run.fault}
     rest = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in measured.at_rest.items())
+    about = f"{mail.count:,} messages, {number(mail.octets / MEGA)} MB; with nothing to move: {rest}"
+    return Table(
+        move.title,
+        COLUMNS,
+        lines(measured),
+        (about, *notes, *sorted(faults(measured))),
+        records(move, measured),
+    )
+
+
+def faults(measured: Measured) -> set[str]:
+    """Why runs do not count, in words."""
+    return {f"{name}: {run.fault}" for name, runs in measured.runs.items() for run in runs if run.fault}
+
+
+def records(move: Move, measured: Measured) -> list[dict[str, object]]:
+    """Every run, for programs."""
     data = [
         asdict(run) | {"row": move.name, "delay": move.delay, "rate": move.rate, "round": number_of_round}
         for runs in measured.runs.values()
@@ -180,5 +236,4 @@ def table(move: Move, mail: Mail, measured: Measured) -> Table:
         {"row": move.name, "delay": move.delay, "rate": move.rate, "program": name, "at_rest": seconds}
         for name, seconds in measured.at_rest.items()
     ]
-    about = f"{mail.count:,} messages, {number(mail.octets / MEGA)} MB; with nothing to move: {rest}"
-    return Table(move.title, COLUMNS, lines(measured), (about, *sorted(faults)), data)
+    return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.measure import Spread
+from benchmarks.measure import MEGA, Spread
 
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
@@ -61,3 +61,8 @@ def percent(spread: Spread | None) -> str:
     if spread is None:
         return "–"
     return f"{spread.median:.0%} ({spread.least * 100:.0f}–{spread.most * 100:.0f})".replace("%", " %")
+
+
+def megabytes(octets: float) -> str:
+    """A dash if they are not known."""
+    return number(octets / MEGA) if octets else "–"

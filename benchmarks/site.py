@@ -40,6 +40,7 @@ class Site:
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="p2i-bench-", dir=directory))
+        self.directory.chmod(0o755)  # doveadm has other rights
         self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
         self._corpora: dict[tuple[int, str], Mail] = {}
 

@@ -40,7 +40,7 @@ class Dovecot(Server):
         """
         given = input.encode() if isinstance(input, str) else input
         done = subprocess.run(
-            [*_unprivileged(), "doveadm", "-c", str(self.directory / "dovecot.conf"), *arguments],
+            [*unprivileged(), "doveadm", "-c", str(self.directory / "dovecot.conf"), *arguments],
             input=given if given is not None else b"",
             capture_output=True,
             check=True,
@@ -74,7 +74,7 @@ class Dovecot(Server):
         return int((self.directory / self.pid_file).read_text())
 
 
-def _unprivileged() -> list[str]:
+def unprivileged() -> list[str]:
     """Root asks doveadm as the user that the server runs as."""
     if os.geteuid() != 0:
         return []
