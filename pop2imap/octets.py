@@ -101,6 +101,8 @@ class _LineEnds:
 
 def match_digest(octets: bytes) -> bytes:
     """The match digest of a whole message: 32 bytes."""
+    if octets.isascii() and b"\0" not in octets:  # as most mail is: then its head is nothing special
+        return hashlib.sha256(octets.translate(None, _CR_LF)).digest()
     return _match_digest((octets,))
 
 
@@ -162,7 +164,8 @@ class StoredOctets:
     def match_digest(self) -> bytes:
         """See :class:`MatchDigest`. Taken when first asked for."""
         if self._match_digest is None:
-            self._match_digest = _match_digest(self._pieces())
+            in_memory = self._file is None
+            self._match_digest = match_digest(self._memory) if in_memory else _match_digest(self.chunks())
         return self._match_digest
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import Any
 
@@ -82,6 +83,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     log.info("pop2imap %s: %s → %s", __version__, ends, config.target.endpoint)
     stop = Stop()
     with watched(stop):
+        gc.freeze()  # what was imported is there for good: no collection need look at it again
         report = migrate(
             Job(sources, target, rules, config.options, dry_run),
             choose(quiet=params["quiet"], lines=params["log_format"] == "json"),
