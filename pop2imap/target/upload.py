@@ -227,7 +227,11 @@ class Uploader:
             reader=self._reader,
         )
         self._heard = False
-        self._reader.feed(session.wire.buffered())
+        try:
+            self._reader.feed(session.wire.buffered())
+        except ProtocolError:
+            self._drop()
+            raise
         return session
 
     def _noop(self, session: Session) -> list[Answer]:
