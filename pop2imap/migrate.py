@@ -28,7 +28,7 @@ from pop2imap.job import Job
 from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
 from pop2imap.listed import Listed, Renamed, Wanted, list_source
-from pop2imap.model import SETTLED, Account, Key, Octets, Ref
+from pop2imap.model import SETTLED, Account, Key, Mailbox, Octets, Ref
 from pop2imap.opening import Openings
 from pop2imap.pipeline import Pipeline, Stop, pause
 from pop2imap.placing import Placer
@@ -368,14 +368,10 @@ class _Run:
     def _folders_at_end(self) -> None:
         """What the folders hold now, as far as the target still answers."""
         ours = self.journal.folders()
-        answers = True
-        for folder in self.builder.folders:
-            mailbox = None
-            try:
-                mailbox = self.job.target.locate(folder) if answers else None
-            except FolderError:
-                pass
-            except Pop2imapError:
-                answers = False
-            after = mailbox.messages if mailbox else None
+        folders = list(self.builder.folders)
+        found: Sequence[Mailbox | FolderError | None] = [None] * len(folders)
+        with contextlib.suppress(Pop2imapError):
+            found = self.job.target.locate_each(folders)
+        for folder, mailbox in zip(folders, found, strict=True):
+            after = mailbox.messages if isinstance(mailbox, Mailbox) else None
             self.builder.at_end(folder, Count(*ours.get(folder, (0, 0))), after)

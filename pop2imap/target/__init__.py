@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pop2imap.errors import FolderError
 from pop2imap.model import Batch, Found, Mailbox, Outcome
 from pop2imap.net import Bell
 
@@ -82,6 +83,9 @@ class Target(Protocol):
 
     def locate(self, folder: str) -> Mailbox | None:
         """The mailbox of a folder name as people write it, or None if there is none yet. Changes nothing."""
+
+    def locate_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError | None]:
+        """The same of many folders, in order, in few round trips: a FolderError in place of what cannot be known."""
 
     def prepare(self, folder: str) -> Mailbox:
         """Like ``locate``, but creates and subscribes what is missing. Each call reads UIDVALIDITY and

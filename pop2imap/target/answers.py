@@ -89,6 +89,11 @@ class Answer:
         return said((code + self.text).strip() or self.kind)
 
     @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the server can do, in upper case, if that is what the response code tells (RFC 3501 7.1)."""
+        return tuple(self.argument.upper().split()) if self.code == "CAPABILITY" else ()
+
+    @property
     def meaning(self) -> Meaning:
         """What this refusal tells a program."""
         meaning = _MEANINGS.get(self.code)

@@ -59,7 +59,7 @@ def _see_that_nothing_else_is_marked(session: Session, uids: Sequence[int], wher
 
 def remove(session: Session, name: str, uidvalidity: int | None) -> str:
     """See :meth:`pop2imap.target.Erasing.remove`; nothing is selected."""
-    listed = {one.name: one for one in session.listing()}
+    listed = {one.name: one for one in session.ask(session.listing())}
     if name in listed:
         delimiter = listed[name].delimiter
         if is_inbox(name):
@@ -67,14 +67,14 @@ def remove(session: Session, name: str, uidvalidity: int | None) -> str:
         if delimiter and any(other.startswith(name + delimiter) for other in listed):
             return "there are folders below it"
         try:
-            status = session.status(name)
+            status = session.ask(session.status(name))
         except FolderError as error:
             return error.what
         if uidvalidity not in {None, status.uidvalidity}:
             return "it is no longer the folder that was made: its UIDVALIDITY is another"
         if status.messages != 0:
             return "there are other messages in it"
-        if refusal := session.delete(name):
+        if refusal := session.ask(session.delete(name)):
             return refusal
-    session.unsubscribe(name)
+    session.ask(session.unsubscribe(name))
     return ""

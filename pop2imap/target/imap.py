@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pop2imap import net
 from pop2imap.credentials import Secret
 from pop2imap.errors import ConnectionLost, FolderError, InternalError, ProtocolError
 from pop2imap.model import Found, Mailbox
 from pop2imap.target import Feed, TargetFacts
+from pop2imap.target.burst import Asked, Experience
 from pop2imap.target.erase import erase, remove
 from pop2imap.target.fetched import number
 from pop2imap.target.folders import Names
+from pop2imap.target.look import Look
 from pop2imap.target.session import Selected, Session
 from pop2imap.target.suspects import Suspects
 from pop2imap.target.upload import QUIET, Uploader
@@ -46,6 +49,7 @@ class ImapTarget:
         self.identity = f"{login_as or user}@{where}"
         self._server, self._user, self._password, self._login_as = server, user, password, login_as
         self._session: Session | None = None
+        self._experience = Experience()
         self._suspects = Suspects()
         self._uploaders: dict[int, Uploader] = {}
         self._exchange = False
@@ -63,14 +67,8 @@ class ImapTarget:
         self.close()
         for uploader in self._uploaders.values():
             uploader.reset()
-        session = self._session = self._connect()
         try:
-            name = session.identify()
-            self._exchange = "exchange" in f"{name} {session.greeting}".lower()
-            prefix, delimiter, foreign = session.namespace()
-            self._names = Names(prefix, delimiter, session.listing(), foreign)
-            self._append_limit = _global_append_limit(session.capabilities)
-            quota = session.quota()
+            session, name, quota = self._learn()
         except BaseException:
             self.close()
             raise
@@ -86,6 +84,27 @@ class ImapTarget:
             folders=self._names.folders(),
         )
 
+    def _learn(self) -> tuple[Session, str, list[tuple[str, int, int]]]:
+        """Make the looking session, and ask all that is to be known of the account, at once if the server bears that.
+        Returns the session, the name of the server, and quotas."""
+        asked_at_once = not self._experience.one_at_a_time
+        session = self._session = self._connect()
+        name, space, listed = Asked(session.identify()), Asked(session.namespace()), Asked(session.listing())
+        quota, subscribed = Asked(session.quota()), Asked(session.subscribed())
+        try:
+            session.together(name, space, listed, quota, subscribed)
+        except ConnectionLost:
+            if not (asked_at_once and self._experience.one_at_a_time):
+                raise
+            session.drop()
+            return self._learn()
+        self._exchange = "exchange" in f"{name.value} {session.greeting}".lower()
+        prefix, delimiter, foreign = space.value
+        self._names = Names(prefix, delimiter, listed.value, foreign)
+        self._append_limit = _global_append_limit(session.capabilities)
+        self._subscribed = _unless_refused(subscribed)
+        return session, name.value, quota.value
+
     def close(self) -> None:
         for uploader in self._uploaders.values():
             uploader.close()
@@ -97,7 +116,7 @@ class ImapTarget:
         self._examined = None
 
     def _connect(self) -> Session:
-        session = Session(self._server)
+        session = Session(self._server, self._experience)
         try:
             session.login(self._user, self._password, self._login_as)
         except BaseException:
@@ -121,20 +140,47 @@ class ImapTarget:
     # -- folders
 
     def locate(self, folder: str) -> Mailbox | None:
-        self._look()
-        name = self._names.spelled(folder)
-        there = self._names.find(name) or self._names.find(self._names.harmless(name))
-        return self._mailbox(folder, there, read_only=True) if there else None
+        (found,) = self.locate_each([folder])
+        if isinstance(found, FolderError):
+            raise found
+        return found
+
+    def locate_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError | None]:
+        session = self._look()
+        looks: list[Look | FolderError | None] = []
+        for folder in folders:
+            try:
+                name = self._names.spelled(folder)
+            except FolderError as error:
+                looks.append(error)
+            else:
+                there = self._names.find(name) or self._names.find(self._names.harmless(name))
+                looks.append(Look(session, folder, there, self._selected.get(there)) if there else None)
+        self._ask(session, *(one for look in looks if isinstance(look, Look) for one in look.questions))
+        return [self._seen(session, look) if isinstance(look, Look) else look for look in looks]
+
+    def _seen(self, session: Session, look: Look) -> Mailbox | FolderError:
+        try:
+            return self._mailbox(session, look)
+        except FolderError as error:
+            return error
 
     def prepare(self, folder: str) -> Mailbox:
-        self._look()
+        session = self._look()
         name = self._names.spelled(folder)
         there = self._names.find(name)
         made: list[str] = []
         if there is None:
             there = self._make(folder, name, made)
-        self._subscribe(there)
-        mailbox = self._mailbox(folder, there, read_only=False, created=there in made)
+        subscriptions = self._subscriptions(session, dict.fromkeys((*made, there)))
+        look = Look(session, folder, there, self._selected.get(there), read_only=False, created=there in made)
+        self._ask(session, *subscriptions, *look.questions)
+        for one in subscriptions:
+            if isinstance(one.error, FolderError):
+                log.warning("the folder cannot be subscribed, mail programs may hide it: %s", one.error)
+            elif one.error is not None:
+                raise one.error
+        mailbox = self._mailbox(session, look)
         return replace(mailbox, above=tuple(level for level in made if level != there))
 
     def _make(self, folder: str, name: str, made: list[str]) -> str:
@@ -153,48 +199,40 @@ class ImapTarget:
     def _create_levels(self, name: str, use: str, made: list[str]) -> str:
         """Create a mailbox and what is missing above it. Returns the server's words if it refused."""
         session, refusal = self._look(), ""
-        for level in self._names.levels(name):
-            if self._names.find(level):
-                continue
-            refusal = session.create(level, use if level == name else "")
-            if refusal:  # it may be there in another spelling; above the last level, it may not be needed
-                self._names.relist(session.listing())
-            else:
+        missing = [level for level in self._names.levels(name) if not self._names.find(level)]
+        asked = [Asked(session.create(level, use if level == name else "")) for level in missing]
+        self._ask(session, *asked)
+        for level, one in zip(missing, asked, strict=True):
+            refusal = one.value
+            if not refusal:
                 made.append(level)
                 self._names.add(level)
-                self._subscribe(level)
-        return refusal
+        if any(one.value for one in asked):  # it may be there in another spelling
+            self._names.relist(session.ask(session.listing()))
+        return refusal  # of the last level: one above it may not be needed
 
-    def _subscribe(self, name: str) -> None:
-        """Make a folder one that mail programs show. A server that will not is no reason to stop."""
-        session = self._look()
+    def _subscriptions(self, session: Session, names: Iterable[str]) -> list[Asked[None]]:
+        """Make folders such that mail programs show. A server that will not is no reason to stop."""
         if self._subscribed is None:
-            try:
-                self._subscribed = session.subscribed()
-            except ProtocolError:
-                self._subscribed = set()
-        if name in self._subscribed:
-            return
-        self._subscribed.add(name)
-        try:
-            session.subscribe(name)
-        except FolderError as error:
-            log.warning("the folder cannot be subscribed, mail programs may hide it: %s", error)
+            subscribed = Asked(session.subscribed())
+            session.together(subscribed)
+            self._subscribed = _unless_refused(subscribed)
+        missing = [name for name in names if name not in self._subscribed]
+        self._subscribed.update(missing)
+        return [Asked(session.subscribe(name)) for name in missing]
 
-    def _mailbox(self, folder: str, name: str, *, read_only: bool, created: bool = False) -> Mailbox:
-        """The mailbox as it is now.
+    def _ask(self, session: Session, *questions: Asked[Any]) -> None:
+        """Ask all at once, with no mailbox selected."""
+        self._examined = None
+        session.together(*([Asked(session.unselect())] if session.has_selected else []), *questions)
 
-        Selected first and asked for its numbers then: QUIRK(Courier): a mailbox that nobody has opened yet
-        tells another UIDVALIDITY each second.
-        """
-        session = self._look()
-        known = self._selected.get(name)
-        if known is None:
-            known = self._select(session, name, read_only=read_only)
-            if not read_only:
-                self._selected[name] = known
-        self._leave(session)  # RFC 3501 6.3.10: no STATUS of the selected mailbox
-        status = session.status(name)
+    def _mailbox(self, session: Session, look: Look) -> Mailbox:
+        """The mailbox as it is now."""
+        folder, name, read_only = look.folder, look.name, look.read_only
+        known = look.selected
+        if not read_only:
+            self._selected[name] = known
+        status = look.status.value
         uidvalidity, uidnext, messages = status.uidvalidity, status.uidnext, status.messages
         if uidvalidity is None or uidnext is None or messages is None:
             selected = self._select(session, name, read_only=True)
@@ -218,7 +256,7 @@ class ImapTarget:
             uidvalidity=uidvalidity,
             uidnext=uidnext,
             messages=messages,
-            created=created,
+            created=look.created,
             permanent_flags=None if flags is None else flags - {ANY_KEYWORD},
             any_keyword=flags is None or ANY_KEYWORD in flags,
             append_limit=min(limits, default=None),
@@ -226,12 +264,13 @@ class ImapTarget:
 
     def _select(self, session: Session, name: str, *, read_only: bool) -> Selected:
         self._examined = None
-        return session.select(name, read_only=read_only)
+        return session.ask(session.select(name, read_only=read_only))
 
     def _leave(self, session: Session) -> None:
         """Select nothing any more. Never expunges."""
         self._examined = None
-        session.unselect()
+        if session.has_selected:
+            session.ask(session.unselect())
 
     # -- messages
 
@@ -282,7 +321,7 @@ class ImapTarget:
         self._leave(session)
         why = remove(session, name, uidvalidity)
         if not why:
-            self._names.relist(session.listing())
+            self._names.relist(session.ask(session.listing()))
             self._selected.pop(name, None)
             self._subscribed = None
         return why
@@ -312,6 +351,14 @@ class ImapTarget:
             return False
         examined, uidnext = self._examined
         return (examined.name, examined.uidvalidity) == (mailbox.name, mailbox.uidvalidity) and uid < uidnext
+
+
+def _unless_refused(subscribed: Asked[set[str]]) -> set[str]:
+    """What is subscribed; nothing if the server does not tell."""
+    try:
+        return subscribed.value
+    except ProtocolError:
+        return set()
 
 
 def _global_append_limit(capabilities: frozenset[str]) -> int | None:

@@ -8,8 +8,8 @@ on one that does.
 
 from __future__ import annotations
 
+import base64
 import imaplib
-import itertools
 from collections.abc import Collection
 from typing import NoReturn
 
@@ -67,20 +67,13 @@ def log_in(
     """Log in as ``user``, or with the rights of ``user`` as ``login_as``: AUTHENTICATE PLAIN (RFC 4616) where the
     server offers it, else LOGIN. ``offered`` are its capabilities. Raises AuthenticationFailed, ServerBusy,
     ConnectionLost, ProtocolError."""
-    plain = "AUTH=PLAIN" in offered
     _check(asking.where, transport, offered, user, password, login_as)
-    challenges = itertools.count()
-
-    def answered(_: bytes) -> bytes:
-        if next(challenges):  # PLAIN has one step; imaplib would answer for ever
-            raise ProtocolError("a login that goes on and on", where=asking.where)
-        return f"{login_as}\0{user}\0{password.reveal()}".encode()
-
     failure: Pop2imapError | None = None
     try:
         asking.wire.untagged_responses.clear()
-        if plain:
-            asking.wire.authenticate("PLAIN", answered)
+        if "AUTH=PLAIN" in offered:
+            plain = _Plain(f"{login_as}\0{user}\0{password.reveal()}", asking.where)
+            _with_plain(asking.wire, plain, at_once="SASL-IR" in offered)
         else:
             _with_login(asking.wire, user, password)
     except Pop2imapError as error:
@@ -119,6 +112,31 @@ def _check(
         )
     if not (user + password.reveal()).isascii():
         refuse("the server offers only LOGIN, which takes no characters beyond ASCII")
+
+
+class _Plain:
+    """The only step of PLAIN, as imaplib wants it: a bound method that answers each challenge."""
+
+    def __init__(self, message: str, where: str) -> None:
+        self._where = where
+        self._challenges = 0
+        self.response = base64.b64encode(message.encode()).decode("ascii")
+
+    def answer(self, _: bytes) -> bytes:
+        self._challenges += 1
+        if self._challenges > 1:  # imaplib would answer for ever
+            raise ProtocolError("a login that goes on and on", where=self._where)
+        return self.response.encode()
+
+
+def _with_plain(wire: imaplib.IMAP4, plain: _Plain, *, at_once: bool) -> None:
+    """AUTHENTICATE PLAIN; with ``at_once`` the response is in the command (RFC 4959), and is sent again to a server
+    that overlooked it. imaplib's own would turn it into upper case."""
+    wire.literal = plain.answer  # type: ignore[assignment]  # imaplib calls it with each challenge
+    done, _ = wire._simple_command("AUTHENTICATE", "PLAIN", plain.response if at_once else None)
+    if done != "OK":
+        raise imaplib.IMAP4.error("refused")
+    wire.state = "AUTH"
 
 
 def _with_login(wire: imaplib.IMAP4, user: str, password: Secret) -> None:

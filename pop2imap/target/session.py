@@ -1,8 +1,10 @@
 """One IMAP session: every command but login and APPEND. The only importer of imapclient.
 
-imapclient and imaplib do the talking; around them, :mod:`pop2imap.target.wire` keeps the bounds,
-:mod:`pop2imap.target.asking` makes errors ours, :mod:`pop2imap.target.login` opens the door. Errors of every
-method: ConnectionLost, ProtocolError, ServerBusy; FolderError where a folder is concerned.
+imaplib does the talking, and imapclient reads what comes; around them, :mod:`pop2imap.target.wire` keeps the bounds,
+:mod:`pop2imap.target.asking` makes errors ours, :mod:`pop2imap.target.login` opens the door. What returns ``Steps`` is
+a question, which does nothing until it is asked, with ``ask`` alone or with ``together`` in one burst
+(:mod:`pop2imap.target.burst`). Errors of all: ConnectionLost, ProtocolError, ServerBusy; FolderError where a folder is
+concerned.
 
 This file stays whole although it is long: each command is a few lines, and the wall around imapclient has one
 gate.
@@ -12,11 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from imapclient import IMAPClient
 from imapclient.imap_utf7 import decode as decode_mutf7
 from imapclient.imap_utf7 import encode as encode_mutf7
 from imapclient.response_parser import parse_response
@@ -36,7 +37,8 @@ from pop2imap.target import fetched
 from pop2imap.target.answers import Meaning, parse
 from pop2imap.target.append import quoted
 from pop2imap.target.asking import Asking, busy_or
-from pop2imap.target.folders import Listed, check_name
+from pop2imap.target.burst import Asked, Command, Experience, Steps, ask
+from pop2imap.target.folders import Listed, check_name, is_inbox
 from pop2imap.target.login import log_in, start_tls
 from pop2imap.target.wire import NoGreeting, Sink, Wire
 from pop2imap.text import printable
@@ -44,6 +46,8 @@ from pop2imap.text import printable
 logging.getLogger("imapclient").addHandler(logging.NullHandler())
 logging.getLogger("imapclient").propagate = False  # it would log folder names and mail
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 NAME_OCTETS = 220
 """Octets of a mailbox name in modified UTF-7: Maildir++ keeps a whole path in one file name of at most 255. Rules
@@ -55,23 +59,6 @@ LISTED_OCTETS = 1024
 UIDS_AT_ONCE = 5_000
 WIDEST_RANGE = 65_536
 """UIDs of one FETCH of a survey; wider where many are missing, so that one answer stays bounded."""
-
-
-class _Client(IMAPClient):  # type: ignore[misc]
-    """imapclient on our :class:`Wire`."""
-
-    def __init__(self, server: net.Server) -> None:
-        self._server = server
-        super().__init__(server.host, server.port, ssl=server.transport is net.Transport.TLS)
-        self.normalise_times = False
-        self._imap.debug = 4  # imapclient set 5: every line would be formatted for a log that nobody keeps
-        self._imap._mesg = lambda *_: None
-
-    def _create_IMAP4(self) -> Wire:  # noqa: N802
-        return Wire(self._server)
-
-    def _set_read_timeout(self) -> None:
-        """The connection has its own deadlines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +88,22 @@ class Session:
     Raises HostUnavailable, TlsRefused, ServerBusy, ProtocolError. Not thread-safe.
     """
 
-    def __init__(self, server: net.Server) -> None:
+    def __init__(self, server: net.Server, experience: Experience | None = None) -> None:
+        """``experience`` is what other sessions with this server have learned, and learns from this one."""
         self.server = server
         self._where = str(server)
+        self._experience = experience or Experience()
         self.capabilities: frozenset[str] = frozenset()
         self._folder = ""  # what was selected last
-        client = self._connect()
+        self.wire = self._connect()
         try:
-            self._client = client
-            self.wire: Wire = client._imap
             self._asking = Asking(self.wire, self._where)
             self.greeting = ""
             if server.transport is net.Transport.STARTTLS:
+                if "STARTTLS" not in self.wire.capabilities:  # a greeting may tell less than there is
+                    self._read_capabilities()
+                    self.wire.capabilities = tuple(self.capabilities)
                 start_tls(self._asking)
-                client._cached_capabilities = None
             elif self.wire.state == "AUTH":
                 raise AuthenticationFailed(
                     "the server says that somebody is logged in already (PREAUTH), not who", where=self._where
@@ -122,14 +111,14 @@ class Session:
             else:
                 self.greeting = parse(self.wire.welcome).text
         except BaseException:
-            client._imap.shutdown()
+            self.wire.shutdown()
             raise
 
     # -- connecting
 
-    def _connect(self) -> _Client:
+    def _connect(self) -> Wire:
         try:
-            return _Client(self.server)
+            return Wire(self.server)
         except NoGreeting as error:
             line = error.line
         with contextlib.suppress(ProtocolError):
@@ -145,25 +134,57 @@ class Session:
     def login(self, user: str, password: Secret, login_as: str = "") -> None:
         """Log in as ``user``, or with the rights of ``user`` as ``login_as``, and learn what the server can do
         from now on. Raises AuthenticationFailed, ServerBusy."""
-        offered = self._read_capabilities()
+        offered = frozenset(
+            self.wire.capabilities
+        )  # none after STARTTLS: what came before it is not believed
+        wanting = login_as or not offered or "LOGINDISABLED" in offered
+        if wanting and "AUTH=PLAIN" not in offered:  # a greeting may tell less than there is
+            offered = self._read_capabilities()
         log_in(self._asking, self.server.transport, offered, user, password, login_as)
-        self._read_capabilities()
+        told = self._asking.answer().capabilities or self._untagged_capabilities()
+        if "IMAP4REV1" in told:
+            self.capabilities = frozenset(told)
+        else:
+            self._read_capabilities()
 
     def _read_capabilities(self) -> frozenset[str]:
-        with self._asking("asking what the server can do"):
-            self.wire._simple_command("CAPABILITY")
-            told = self.wire.untagged_responses.pop("CAPABILITY", [])
-        self.capabilities = frozenset(
-            word.upper() for line in told if isinstance(line, bytes) for word in _text(line).split()
-        )
-        self._client._cached_capabilities = tuple(sorted(word.encode() for word in self.capabilities))
+        self.capabilities = self.ask(self._capabilities())
         return self.capabilities
 
-    def identify(self) -> str:
+    def _capabilities(self) -> Steps[frozenset[str]]:
+        with self._asking("asking what the server can do"):
+            yield Command("CAPABILITY")
+            return frozenset(self._untagged_capabilities())
+
+    def _untagged_capabilities(self) -> tuple[str, ...]:
+        told = self.wire.untagged_responses.pop("CAPABILITY", [])
+        return tuple(word.upper() for line in told if isinstance(line, bytes) for word in _text(line).split())
+
+    # -- asking
+
+    def ask(self, steps: Steps[T]) -> T:
+        """Ask one question."""
+        asked = Asked(steps)
+        self.together(asked)
+        return asked.value
+
+    def together(self, *questions: Asked[Any]) -> None:
+        """Ask all of these, in order, in as few bursts as they take. What the server refuses is the error of that
+        question. Raises ConnectionLost or ServerBusy when the session cannot go on."""
+        ask(self.wire, self._experience, questions)
+
+    def _said(self, doing: str, line: str, folder: str = "") -> Steps[None]:
+        """One command that has to be answered with OK."""
+        answer = yield Command(line)
+        if answer.kind != "OK":
+            self._asking.refused(doing, folder)
+
+    def identify(self) -> Steps[str]:
         """What the server calls itself, told our own name (RFC 2971), or the text of its greeting."""
         if "ID" in self.capabilities:
-            with contextlib.suppress(ProtocolError):
-                fields = self._ask("exchanging names", self._client.id_, _OUR_NAME)
+            with contextlib.suppress(ProtocolError), self._asking("exchanging names"):
+                yield from self._said("exchanging names", _ID)
+                fields = parse_response(self._untagged("ID"))
                 told = fields[0] if fields and isinstance(fields[0], tuple) else ()
                 named = {
                     bytes(key).lower(): value
@@ -175,45 +196,49 @@ class Session:
                     return said(" ".join(words), 80)
         return said(self.greeting, 80) or "an IMAP server"
 
+    def _untagged(self, kind: str) -> list[Any]:
+        """What came of this kind, for imapclient's parser."""
+        told: list[Any] = self.wire.untagged_responses.pop(kind, [None])
+        return told
+
     # -- folders
 
-    def namespace(self) -> tuple[str | None, str, tuple[str, ...]]:
+    def namespace(self) -> Steps[tuple[str | None, str, tuple[str, ...]]]:
         """Prefix and delimiter of the personal namespace, and the prefixes of all others (RFC 2342).
 
         A server without NAMESPACE tells no prefix, but its delimiter: "" where names have no levels.
         """
         if "NAMESPACE" in self.capabilities:
-            with contextlib.suppress(ProtocolError):
-                spaces = self._ask("asking for namespaces", self._client.namespace)
-                others = tuple(prefix for kind in spaces[1:] for prefix, _ in kind or ())
-                personal = sorted(spaces.personal or (), key=lambda space: not _holds_inbox(space[0]))
+            with contextlib.suppress(ProtocolError), self._asking("asking for namespaces"):
+                yield from self._said("asking for namespaces", "NAMESPACE")
+                ours, *theirs = (_spaces(told) for told in parse_response(self._untagged("NAMESPACE")))
+                personal = sorted(ours, key=lambda space: not _holds_inbox(space[0]))
                 if personal:
                     prefix, delimiter = personal[0]
                     if prefix and delimiter and not prefix.endswith(delimiter):
                         prefix += delimiter
-                    foreign = (*others, *(other for other, _ in personal[1:]))
-                    return prefix, delimiter or "", tuple(filter(None, foreign))
-        root = self._list("LIST", '""', '""')
+                    others = (*(space for kind in theirs for space in kind), *personal[1:])
+                    return prefix, delimiter, tuple(other for other, _ in others if other)
+        root = yield from self._list('LIST "" ""')
         return None, root[0].delimiter if root else "", ()
 
-    def listing(self) -> list[Listed]:
+    def listing(self) -> Steps[list[Listed]]:
         """Every mailbox of the account, special uses included (RFC 6154)."""
         if "SPECIAL-USE" in self.capabilities and "LIST-EXTENDED" in self.capabilities:
             with contextlib.suppress(ProtocolError):  # QUIRK(some): offered, and answered with BAD
-                return self._list("LIST", '""', '"*"', "RETURN (SPECIAL-USE)")
-        return self._list("LIST", '""', '"*"')
+                return (yield from self._list('LIST "" "*" RETURN (SPECIAL-USE)'))
+        return (yield from self._list('LIST "" "*"'))
 
-    def subscribed(self) -> set[str]:
+    def subscribed(self) -> Steps[set[str]]:
         """The names that are subscribed."""
-        return {listed.name for listed in self._list("LSUB", '""', '"*"')}
+        listed = yield from self._list('LSUB "" "*"')
+        return {one.name for one in listed}
 
-    def _list(self, command: str, *arguments: str) -> list[Listed]:
+    def _list(self, line: str) -> Steps[list[Listed]]:
         with self._asking("listing folders"):
-            done, _ = self.wire._simple_command(command, *arguments)
-            if done != "OK":
-                self._asking.refused("listing folders")
+            yield from self._said("listing folders", line)
             listed = []
-            for record in _records(self.wire.untagged_responses.pop(command, [])):
+            for record in _records(self._untagged(line.partition(" ")[0])):
                 parsed = parse_response(record)
                 attributes, delimiter, raw = parsed[:3]
                 name = _name(raw)
@@ -224,54 +249,66 @@ class Session:
                 listed.append(Listed(name, _text(delimiter or b""), names))
             return listed
 
-    def create(self, name: str, use: str = "") -> str:
+    def create(self, name: str, use: str = "") -> Steps[str]:
         """Make a mailbox, with a special use if ``use`` names one and the server can (RFC 6154 3).
 
-        Returns nothing when it was made, else what the server said: the caller looks whether it is there.
+        Gives nothing when it was made, else what the server said: the caller looks whether it is there.
         """
-        arguments = [_wire_name(name)]
-        if use and "CREATE-SPECIAL-USE" in self.capabilities:
-            arguments.append(f"(USE ({use}))")
-        with self._asking("creating a folder", name):
-            done, _ = self.wire._simple_command("CREATE", *arguments)
-            answer = self._asking.answer()
-        if done == "OK":
+        line, refusal = f"CREATE {_wire_name(name)}", ""
+        special = [f"{line} (USE ({use}))"] if use and "CREATE-SPECIAL-USE" in self.capabilities else []
+        for form in (*special, line):  # the use may be taken, or not allowed: the folder matters more
+            refusal = yield from self._made("creating a folder", form, name)
+            if not refusal:
+                break
+        return refusal
+
+    def _made(self, doing: str, line: str, name: str) -> Steps[str]:
+        """A change: nothing when it was made, else what the server said."""
+        with self._asking(doing, name):
+            answer = yield Command(line)
+        if answer.kind == "OK":
             return ""
         if answer.meaning is Meaning.BUSY:
-            raise self._asking.busy_or(ServerBusy, "creating a folder", answer)
-        if len(arguments) > 1:
-            return self.create(name)  # the use is taken, or not allowed: the folder matters more
+            raise self._asking.busy_or(ServerBusy, doing, answer)
         return answer.words
 
-    def subscribe(self, name: str) -> None:
+    def subscribe(self, name: str) -> Steps[None]:
         """Raises FolderError."""
-        self._ask("subscribing to a folder", self._client.subscribe_folder, name, folder=name)
+        doing = "subscribing to a folder"
+        with self._asking(doing, name):
+            yield from self._said(doing, f"SUBSCRIBE {_wire_name(name)}", name)
 
-    def unsubscribe(self, name: str) -> None:
+    def unsubscribe(self, name: str) -> Steps[None]:
         """A server that will not is no reason to stop."""
-        with contextlib.suppress(FolderError, ProtocolError):
-            self._ask("unsubscribing from a folder", self._client.unsubscribe_folder, name, folder=name)
+        doing = "unsubscribing from a folder"
+        with contextlib.suppress(FolderError, ProtocolError), self._asking(doing, name):
+            yield from self._said(doing, f"UNSUBSCRIBE {_wire_name(name)}", name)
 
-    def delete(self, name: str) -> str:
-        """Delete a mailbox, with all that is in it. Returns nothing when that is done, else what the server said."""
-        with self._asking("deleting a folder", name):
-            done, _ = self.wire._simple_command("DELETE", _wire_name(name))
-            answer = self._asking.answer()
-        if done == "OK":
-            return ""
-        if answer.meaning is Meaning.BUSY:
-            raise self._asking.busy_or(ServerBusy, "deleting a folder", answer)
-        return answer.words
+    def delete(self, name: str) -> Steps[str]:
+        """Delete a mailbox, with all that is in it. Gives nothing when that is done, else what the server said."""
+        return (yield from self._made("deleting a folder", f"DELETE {_wire_name(name)}", name))
 
-    def status(self, name: str) -> Status:
-        """Raises FolderError, also when there is no such mailbox."""
-        items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY"]
+    def status(self, name: str) -> Steps[Status]:
+        """Raises FolderError, also when there is no such mailbox. An answer that names another mailbox is not
+        believed, unless it comes again when nothing else was asked."""
+        items = "MESSAGES UIDNEXT UIDVALIDITY"
         if "APPENDLIMIT" in self.capabilities:  # without a value: it differs by mailbox (RFC 7889 2)
-            items.append("APPENDLIMIT")
-        told: Mapping[bytes, object] = self._ask(
-            "asking for the state of a folder", self._client.folder_status, name, items, folder=name
-        )
-        values = {key.upper(): value for key, value in told.items() if isinstance(key, bytes)}
+            items += " APPENDLIMIT"
+        line = f"STATUS {_wire_name(name)} ({items})"
+        doing = "asking for the state of a folder"
+        with self._asking(doing, name):
+            yield from self._said(doing, line, name)
+            told = parse_response(self._untagged("STATUS"))
+            if not (self._experience.one_at_a_time or (len(told) == 2 and _same(_name(told[0]), name))):
+                self._experience.blame("it tells of other folders than those that were asked for")
+                yield from self._said(doing, line, name)
+                told = parse_response(self._untagged("STATUS"))
+            pairs = told[-1]
+            values = {
+                key.upper(): value
+                for key, value in zip(pairs[::2], pairs[1::2], strict=True)
+                if isinstance(key, bytes)
+            }
         return Status(
             fetched.number(values.get(b"UIDVALIDITY"), 32) or None,
             fetched.number(values.get(b"UIDNEXT"), 32) or None,
@@ -279,15 +316,15 @@ class Session:
             fetched.number(values.get(b"APPENDLIMIT")),
         )
 
-    def select(self, name: str, *, read_only: bool) -> Selected:
+    def select(self, name: str, *, read_only: bool) -> Steps[Selected]:
         """SELECT, or EXAMINE where nothing must change. Raises FolderError."""
-        self._folder = name
-        with self._asking("opening a folder", name):
+        verb, doing = "EXAMINE" if read_only else "SELECT", "opening a folder"
+        with self._asking(doing, name):
+            answer = yield Command(f"{verb} {_wire_name(name)}")
+            self._folder = name
             self.wire.state = "AUTH"  # a failed one leaves none selected (RFC 3501 6.3.1)
-            done, _ = self.wire._simple_command("EXAMINE" if read_only else "SELECT", _wire_name(name))
-            answer = self._asking.answer()
-            if done != "OK":
-                self._asking.refused("opening a folder", name)
+            if answer.kind != "OK":
+                self._asking.refused(doing, name)
             self.wire.state = "SELECTED"
             told = self.wire.untagged_responses
             lines = [line for line in told.get("OK", ()) if isinstance(line, bytes)]
@@ -306,15 +343,16 @@ class Session:
             answer.code == "READ-ONLY",
         )
 
-    def unselect(self) -> None:
+    @property
+    def has_selected(self) -> bool:
+        """Whether a mailbox is selected."""
+        return bool(self.wire.state == "SELECTED")
+
+    def unselect(self) -> Steps[None]:
         """Leave the selected mailbox, never with CLOSE, which expunges."""
-        if self.wire.state != "SELECTED":
-            return
         with contextlib.suppress(ProtocolError), self._asking("leaving a folder"):
-            if "UNSELECT" in self.capabilities:
-                self.wire._simple_command("UNSELECT")
-            else:  # an EXAMINE that fails leaves none selected
-                self.wire._simple_command("EXAMINE", '""')
+            # an EXAMINE that fails leaves none selected
+            yield Command("UNSELECT" if "UNSELECT" in self.capabilities else 'EXAMINE ""', may_fail=True)
         self.wire.state = "AUTH"
 
     # -- messages of the selected mailbox
@@ -409,25 +447,25 @@ class Session:
 
     # -- the account
 
-    def quota(self) -> list[tuple[str, int, int]]:
+    def quota(self) -> Steps[list[tuple[str, int, int]]]:
         """(resource, used, limit) of INBOX, resources as RFC 9208 names them; nothing if not told."""
         if "QUOTA" not in self.capabilities:
             return []
-        with contextlib.suppress(ProtocolError):
-            _, quotas = self._ask("asking for the quota", self._client.get_quota_root, "INBOX")
-            numbers = [(q.resource.upper(), fetched.number(q.usage), fetched.number(q.limit)) for q in quotas]
+        with contextlib.suppress(ProtocolError), self._asking("asking for the quota"):
+            yield from self._said("asking for the quota", "GETQUOTAROOT INBOX")
+            roots = parse_response(self._untagged("QUOTA"))[1::2]  # each after its name
+            told = [root[at : at + 3] for root in roots for at in range(0, len(root), 3)]
+            numbers = [(_text(name).upper(), fetched.number(u), fetched.number(lim)) for name, u, lim in told]
             return [(name, used, limit) for name, used, limit in numbers if used is not None and limit]
         return []
 
-    def _ask(self, doing: str, call: Callable[..., object], *arguments: object, folder: str = "") -> Any:
-        """Call one of imapclient's methods that do a whole command."""
-        with self._asking(doing, folder):
-            return call(*arguments)
-
     def noop(self) -> None:
         """Show that we are there, and learn whether the server is."""
+        self.ask(self._noop())
+
+    def _noop(self) -> Steps[None]:
         with self._asking("keeping the connection alive"):
-            self.wire._simple_command("NOOP")
+            yield from self._said("keeping the connection alive", "NOOP")
 
     def close(self) -> None:
         """Say LOGOUT and close. Never raises, never waits."""
@@ -440,7 +478,7 @@ class Session:
         self.wire.shutdown()
 
 
-_OUR_NAME = {"name": "pop2imap", "version": __version__}
+_ID = f'ID ("name" "pop2imap" "version" "{__version__}")'
 _ID_SHOWN = (b"name", b"version")
 
 
@@ -476,6 +514,15 @@ def _name(raw: object) -> str | None:
     except UnicodeDecodeError:
         return None
     return name if encode_mutf7(name) == raw else None
+
+
+def _same(told: str | None, asked: str) -> bool:
+    return told == asked or (told is not None and is_inbox(told) and is_inbox(asked))
+
+
+def _spaces(told: Any) -> list[tuple[str, str]]:
+    """Prefix and delimiter of each namespace of one kind."""
+    return [(decode_mutf7(prefix), _text(delimiter or b"")) for prefix, delimiter, *_ in told or ()]
 
 
 def _holds_inbox(prefix: str) -> bool:

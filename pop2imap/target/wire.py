@@ -11,12 +11,12 @@ from __future__ import annotations
 import imaplib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pop2imap import net
 from pop2imap.errors import ProtocolError
-from pop2imap.target.answers import LINE_LIMIT, LITERAL_LIMIT, UNTAGGED_LIMIT
+from pop2imap.target.answers import LINE_LIMIT, LITERAL_LIMIT, UNTAGGED_LIMIT, parse
 
 STREAM_CHUNK = 1 << 18
 GREETING_LIMIT = 8 << 10
@@ -117,7 +117,26 @@ class Wire(imaplib.IMAP4):
 
     _log = _mesg
 
+    def _get_capabilities(self) -> None:
+        """What the greeting tells of them (RFC 3501 7.1) need not be asked for."""
+        self.capabilities = parse(self.last_line).capabilities
+        if "IMAP4REV1" not in self.capabilities:
+            super()._get_capabilities()  # type: ignore[misc]
+
     # -- what we call
+
+    def issue(self, commands: Sequence[str]) -> list[bytes]:
+        """Send command lines in one piece, without waiting. Returns their tags."""
+        tags: list[bytes] = [self._new_tag() for _ in commands]
+        lines = (
+            b"%b %b\r\n" % (tag, command.encode("ascii")) for tag, command in zip(tags, commands, strict=True)
+        )
+        self.send(b"".join(lines))
+        return tags
+
+    def complete(self, tag: bytes) -> None:
+        """Read up to the answer with this tag."""
+        self._get_tagged_response(tag)
 
     def buffered(self) -> bytes:
         """Octets that have been received and not read, taken out."""

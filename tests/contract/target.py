@@ -113,6 +113,17 @@ class TargetContract:
         assert other.locate("Clients") is None
         other.close()
 
+    def test_many_are_located_like_each_of_them(self, target: Erasing) -> None:
+        for folder in ("Clients/ACME", "Grüße & Küsse", "\\Sent"):
+            uids(append(target, target.prepare(folder), [upload(PLAIN)]))
+        asked = ["Clients/ACME", "no such", "INBOX", "a/", "\\Sent", "Grüße & Küsse", "INBOX"]
+        told = target.locate_each(asked)
+        assert isinstance(told.pop(3), FolderError)
+        del asked[3]
+        assert told == [target.locate(folder) for folder in asked]
+        assert told[1] is None
+        assert target.locate_each([]) == []
+
     def test_preparing_makes_a_folder_once(self, target: Erasing) -> None:
         made = target.prepare("Clients/ACME")
         again = target.prepare("Clients/ACME")

@@ -24,6 +24,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pop2imap import net
 from tests.fakes.pop3_server import CERTIFICATE
@@ -71,7 +72,9 @@ class ImapAccount:
     messages is answered with instead of being carried out. Each gives None where all is well. ``{tag}`` as in
     ``answers``; an answer without a line end ends the connection. ``swallowed``: APPEND commands, counted
     from 0, that are carried out, but the connection ends before the answer. ``appenduid`` makes the response
-    code. ``injected`` goes out in clear text right behind the answer to STARTTLS.
+    code. ``tells_capabilities``: in the greeting and with the OK of the login, too. ``burst`` is what is done to
+    commands that came together: ``bad`` understands the first alone, ``swaps`` turns the first two around, ``closes``
+    ends the session. ``injected`` goes out in clear text right behind the answer to STARTTLS.
     """
 
     boxes: dict[str, Box] = field(default_factory=lambda: {"INBOX": Box()})
@@ -92,6 +95,8 @@ class ImapAccount:
     swallowed: set[int] = field(default_factory=set)
     permanent_flags: str | None = "\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*"
     tells_uidnext: bool = True
+    tells_capabilities: bool = False
+    burst: Literal["", "bad", "swaps", "closes"] = ""
 
     def octets(self, box: str = "INBOX") -> list[bytes]:
         return [mail.octets for _, mail in sorted(self.boxes[box].mail.items())]
@@ -174,13 +179,15 @@ class _Session:
         self.input = bytearray()
         self.tag = ""
         self.selected: Box | None = None
+        self.behind = False  # the command came together with one before it
 
     def run(self) -> None:
         try:
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.server.tls:
                 self.start_tls()
-            self.send(self.account.greeting)
+            told = f"[CAPABILITY {self.account.capabilities}] ".encode() if self.tells_now() else b""
+            self.send(self.account.greeting.replace(b"OK ", b"OK " + told, 1))
             while True:
                 self.command()
         except (_Over, OSError):
@@ -229,8 +236,18 @@ class _Session:
 
     # -- commands
 
+    def tells_now(self) -> bool:
+        clear = not isinstance(self.connection, ssl.SSLSocket)
+        return self.account.tells_capabilities and not (clear and self.account.capabilities_in_clear)
+
     def command(self) -> None:
         line = self.line()
+        if self.account.burst == "swaps" and b"\n" in self.input:
+            second, _, rest = bytes(self.input).partition(b"\n")
+            line, self.input[:] = second.removesuffix(b"\r"), line + b"\r\n" + rest
+        if self.account.burst == "closes" and b"\n" in self.input:
+            raise _Over
+        behind, self.behind = self.behind, b"\n" in self.input
         self.tag, _, text = line.decode("utf-8", "surrogateescape").partition(" ")
         verb = text.partition(" ")[0].upper()
         if verb == "APPEND":
@@ -239,6 +256,9 @@ class _Session:
         self.log.commands.append(text)
         if not isinstance(self.connection, ssl.SSLSocket):
             self.log.before_tls.append(text)
+        if behind and self.account.burst == "bad":
+            self.done("BAD one thing at a time")
+            return
         scripted = next((a for start, a in self.account.answers.items() if text.startswith(start)), None)
         if scripted is not None:
             self.send(scripted)
@@ -264,16 +284,21 @@ class _Session:
         self.send(f"{self.tag} OK begin\r\n".encode() + self.account.injected)
         self.start_tls()
 
-    def do_authenticate(self, mechanism: str) -> None:
-        self.send(b"+ \r\n")
-        response = self.line().decode()
-        self.log.commands.append(response)
+    def do_authenticate(self, arguments: str) -> None:
+        mechanism, _, response = arguments.partition(" ")
+        if not response or "SASL-IR" not in self.account.capabilities:
+            self.send(b"+ \r\n")
+            response = self.line().decode()
+            self.log.commands.append(response)
         identity, name, password = base64.b64decode(response).decode().split("\0")
         good = password == PASSWORD and mechanism == "PLAIN" and identity in {"", USER, name}
-        self.done("OK in" if good else "NO [AUTHENTICATIONFAILED] no")
+        self.done(self.welcome() if good else "NO [AUTHENTICATIONFAILED] no")
 
     def do_login(self, arguments: str) -> None:
-        self.done("OK in" if arguments == f'"{USER}" "{PASSWORD}"' else "NO no")
+        self.done(self.welcome() if arguments == f'"{USER}" "{PASSWORD}"' else "NO no")
+
+    def welcome(self) -> str:
+        return f"OK [CAPABILITY {self.account.capabilities}] in" if self.tells_now() else "OK in"
 
     def do_id(self, _: str) -> None:
         self.untagged('ID ("name" "Fake" "version" "1.0")')
@@ -294,6 +319,10 @@ class _Session:
     def do_lsub(self, _: str) -> None:
         for name in self.account.subscribed:
             self.untagged(f'LSUB () "{self.account.delimiter}" "{name}"')
+        self.done()
+
+    def do_getquotaroot(self, _: str) -> None:
+        self.untagged('QUOTAROOT INBOX ""')
         self.done()
 
     def do_create(self, arguments: str) -> None:

@@ -232,6 +232,15 @@ class MemoryTarget:
     def locate(self, folder: str) -> Mailbox | None:
         return self._mailbox("locate", folder, create=False)
 
+    def locate_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError | None]:
+        told: list[Mailbox | FolderError | None] = []
+        for folder in folders:
+            try:
+                told.append(self.locate(folder))
+            except FolderError as error:
+                told.append(error)
+        return told
+
     def prepare(self, folder: str) -> Mailbox:
         found = self._mailbox("prepare", folder, create=True)
         assert found is not None

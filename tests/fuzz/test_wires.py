@@ -16,7 +16,7 @@ from pop2imap.errors import ConnectionLost, Pop2imapError, ProtocolError
 from pop2imap.sources.pop3_capabilities import Capabilities
 from pop2imap.sources.pop3_listing import Names, Scan, merge
 from pop2imap.sources.pop3_wire import Body, Challenge, End, Event, Lines, Reply, ReplyReader, Status
-from pop2imap.target import fetched, session
+from pop2imap.target import fetched
 from pop2imap.target.answers import Answer, AnswerReader
 from pop2imap.target.folders import Names as FolderNames
 from pop2imap.target.session import Session
@@ -225,13 +225,9 @@ class Scripted(net.Connection):
                 self.debug = 4  # as Wire.open
                 self.connection = connection
 
-        class Client(session._Client):
-            def _create_IMAP4(self) -> Wire:
-                return Over(connection.server)
-
         class Opened(Session):
-            def _connect(self) -> session._Client:
-                return Client(self.server)
+            def _connect(self) -> Wire:
+                return Over(connection.server)
 
         opened = Opened(connection.server)
         opened._read_capabilities()
@@ -240,18 +236,18 @@ class Scripted(net.Connection):
 
 
 ASKED: dict[str, Callable[[Session], object]] = {
-    "listing": lambda asked: FolderNames("", "/", asked.listing()).folders(),
-    "subscribed": Session.subscribed,
-    "namespace": Session.namespace,
-    "identify": lambda asked: harmless(asked.identify()) or pytest.fail("not printable"),
-    "status": lambda asked: asked.status("INBOX"),
-    "select": lambda asked: asked.select("INBOX", read_only=True),
-    "create": lambda asked: asked.create("New", "\\Sent"),
-    "subscribe": lambda asked: asked.subscribe("New"),
+    "listing": lambda asked: FolderNames("", "/", asked.ask(asked.listing())).folders(),
+    "subscribed": lambda asked: asked.ask(asked.subscribed()),
+    "namespace": lambda asked: asked.ask(asked.namespace()),
+    "identify": lambda asked: harmless(asked.ask(asked.identify())) or pytest.fail("not printable"),
+    "status": lambda asked: asked.ask(asked.status("INBOX")),
+    "select": lambda asked: asked.ask(asked.select("INBOX", read_only=True)),
+    "create": lambda asked: asked.ask(asked.create("New", "\\Sent")),
+    "subscribe": lambda asked: asked.ask(asked.subscribe("New")),
     "survey": lambda asked: list(asked.survey(1, 3, 2)),
     "last uid": Session.last_uid,
     "digests": lambda asked: asked.digests([1, 2]),
-    "quota": Session.quota,
+    "quota": lambda asked: asked.ask(asked.quota()),
     "noop": Session.noop,
 }
 

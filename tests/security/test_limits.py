@@ -255,7 +255,7 @@ def test_a_uidnext_that_is_none_does_not_make_a_survey_endless() -> None:
     with ImapServer(account) as server:
         session = Session(server.address())
         session.login(USER, Secret(PASSWORD))
-        selected = session.select("INBOX", read_only=True)
+        selected = session.ask(session.select("INBOX", read_only=True))
         assert selected.uidnext is None
         session.close()
 

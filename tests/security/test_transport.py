@@ -157,7 +157,7 @@ def looked_into(server: ImapServer) -> None:
     session = Session(server.address())
     try:
         session.login(USER, Secret(imap_server.PASSWORD))
-        session.select("INBOX", read_only=True)
+        session.ask(session.select("INBOX", read_only=True))
     finally:
         session.drop()
 
