@@ -14,6 +14,7 @@ way up to *decide*.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence

@@ -20,20 +20,31 @@ from typing import Literal
 
 from pop2imap import net
 from pop2imap.credentials import Secret
-from pop2imap.errors import InternalError, Pop2imapError
+from pop2imap.errors import ConnectionLost, InternalError, Pop2imapError, ProtocolError
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
 from pop2imap.octets import StoredOctets, from_bytes
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.sources import Listing, ListProgress, pop3_errors, pop3_wire, too_large
 from pop2imap.sources.pop3_capabilities import Capabilities
 from pop2imap.sources.pop3_fetch import WINDOW_COMMANDS, Answer, Experience, Fetcher, Request, TooLarge
-from pop2imap.sources.pop3_listing import DIGEST_NAME, POSITION_NAME, Names, Scan, Table, drop_count, merge
+from pop2imap.sources.pop3_listing import (
+    DIGEST_NAME,
+    POSITION_NAME,
+    Names,
+    Scan,
+    Table,
+    agree,
+    drop_count,
+    merge,
+)
 from pop2imap.sources.pop3_session import Session, open_session
 from pop2imap.sources.pop3_wire import Command, Status
 from pop2imap.text import printable
 
 UNKNOWN_SIZE = 64 << 10
 """What a message without a size counts in the window, in octets."""
+
+_LISTING = (pop3_wire.STAT, pop3_wire.LIST, pop3_wire.UIDL)
 
 HEAD_SIZE = 4 << 10
 """What a header counts in the window, in octets."""
@@ -73,6 +84,7 @@ class Pop3Source:
         self._lenient_end = lenient_end
         self._most = max_message_size
         self._experience = Experience()
+        self._lists_ahead = True  # until a session breaks at that
         self.login_delay = 0.0
         self._reset()
 
@@ -94,7 +106,12 @@ class Pop3Source:
             self._session.close()
         self._reset()
         session, how = open_session(
-            self._server, self._user, self._password, self._login_as, lenient_end=self._lenient_end
+            self._server,
+            self._user,
+            self._password,
+            self._login_as,
+            lenient_end=self._lenient_end,
+            ahead=_LISTING if self._lists_ahead and not self._experience.one_at_a_time else (),
         )
         self._session = session
         self._fetcher = Fetcher(session, self._experience, self._spool, self._most)
@@ -175,8 +192,45 @@ class Pop3Source:
             raise InternalError("a POP3 source is listed before it is opened")
         session = self._session
         self._table = None
-        status = session.ask(pop3_wire.STAT)
-        count = drop_count(status) if status.ok else None
+        count, scan, names = self._listed(session, progress)
+        table, remarks = merge(self.id, count, scan, names)
+        if progress:
+            progress(len(table), len(table))
+        self._table = table
+        gmail = session.capabilities.gmail or session.greeting.text.startswith("Gpop ready")
+        if gmail:
+            remarks += (
+                Remark("Gmail shows a part of its mail at a time: run again until nothing new is listed"),
+            )
+        return Listing(table, table.octets, complete=not gmail, remarks=remarks)
+
+    def _listed(
+        self, session: Session, progress: ListProgress | None
+    ) -> tuple[int | None, Scan, Names | None]:
+        """What STAT, LIST and UIDL tell. Where they were sent ahead, all at once, they are believed only if they agree
+        in every number, else asked again one by one: a size that is taken for a name would be another message."""
+        if not session.is_ahead:
+            status, scan, names = self._ask_listing(session, progress)
+            return drop_count(status) if status.ok else None, scan, names
+        try:
+            status, scan, names = self._ask_listing(session, progress)
+            if agree(status, scan, names):
+                return drop_count(status), scan, names
+        except ConnectionLost:
+            self._lists_ahead = False
+            raise
+        except ProtocolError as error:
+            self._lists_ahead = False
+            if session.ended:
+                raise ConnectionLost(f"the session cannot go on: {error.what}", where=error.where) from error
+        session.drain()
+        return self._listed(session, progress)
+
+    def _ask_listing(
+        self, session: Session, progress: ListProgress | None
+    ) -> tuple[Status, Scan, Names | None]:
+        stat = session.ask(pop3_wire.STAT)
+        count = drop_count(stat) if stat.ok else None
         done = 0
 
         def told(lines: int) -> None:
@@ -204,16 +258,7 @@ class Pop3Source:
             raise pop3_errors.command_refused(status, "UIDL", session.where)
         else:  # before every message is taken for one without a name: a farewell looks the same
             session.ask(pop3_wire.NOOP)
-        table, remarks = merge(self.id, count, scan, names)
-        if progress:
-            progress(len(table), len(table))
-        self._table = table
-        gmail = session.capabilities.gmail or session.greeting.text.startswith("Gpop ready")
-        if gmail:
-            remarks += (
-                Remark("Gmail shows a part of its mail at a time: run again until nothing new is listed"),
-            )
-        return Listing(table, table.octets, complete=not gmail, remarks=remarks)
+        return stat, scan, names
 
     # ---- the messages ----------------------------------------------------------------------------------
 

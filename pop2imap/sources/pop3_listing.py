@@ -55,6 +55,18 @@ def drop_count(status: Status) -> int | None:
     return number(words[0].encode("utf-8", "surrogateescape")) if words else None
 
 
+def agree(status: Status, scan: Scan, names: Names | None) -> bool:
+    """Whether STAT, LIST and UIDL speak of the same messages and of as many octets."""
+    words = status.text.encode("utf-8", "surrogateescape").split()
+    return (
+        status.ok
+        and names is not None
+        and not scan.odd.count + names.odd.count
+        and scan.numbers == names.numbers
+        and [number(word) for word in words[:2]] == [len(scan.numbers), sum(scan.sizes)]
+    )
+
+
 class _Oddities:
     """Lines that make no sense: how many, and the first of them."""
 

@@ -4,6 +4,10 @@ The order is fixed, so that no credential and no belief crosses a border it shou
 greeting, CAPA, TLS, CAPA again with a new reader, login, CAPA once more (LOGIN-DELAY and EXPIRE may change with
 the user, RFC 2449 5). A transport of STARTTLS that does not get its TLS ends here; there is no falling back.
 
+Each of these is a round trip. Where the server offers PIPELINING, UTF8 and USER go out at once; PASS waits for what
+becomes of USER, since no password is given to a server that refuses the name; and what the caller will ask for first
+after the login goes out with the last CAPA, *ahead*: ``ask`` then finds the reply on its way.
+
 There is one try at the login. A second mechanism with the same password is a second wrong password to the
 server, and three of those lock many an account.
 """
@@ -11,6 +15,7 @@ server, and three of those lock many an account.
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 
 from pop2imap import net
@@ -40,6 +45,7 @@ class Session:
         self._reader = ReplyReader(self.where, lenient_end=lenient_end)
         self._next: Event | None = None
         self._failure: Pop2imapError | None = None
+        self._ahead: deque[Command] = deque()  # sent before they were asked
         self._connection = net.Connection(server)
         try:
             self._reader.expect(pop3_wire.Reply.GREETING)
@@ -97,10 +103,20 @@ class Session:
             raise
 
     def ask(self, command: Command) -> Status:
-        """Send one command and wait for its status. What is left of earlier replies is read and dropped."""
+        """Send one command, if it was not sent ahead, and wait for its status. What is left of earlier replies is read
+        and dropped."""
+        if self._ahead and self._ahead.popleft() == command:
+            while not isinstance(event := self.event(), Status):
+                pass
+            return event
         self.drain()
         self.send(command)
         return self._status()
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was sent that was not asked yet."""
+        return bool(self._ahead)
 
     def lines(self) -> Iterator[list[bytes]]:
         """The lines of a list after its positive status, some at a time."""
@@ -121,6 +137,7 @@ class Session:
 
     def drain(self) -> None:
         """Read and drop all replies that are still to come."""
+        self._ahead.clear()
         while self._next is not None or self._reader.awaiting:
             self.event()
 
@@ -184,37 +201,48 @@ class Session:
         with self._failing():
             self._connection.start_tls()
 
-    def log_in(self, user: str, password: Secret, login_as: str) -> str:
-        """Log in, once. Returns how. Raises AuthenticationFailed or ServerBusy; no error holds the password, nor hangs
+    def log_in(self, user: str, password: Secret, login_as: str, ahead: tuple[Command, ...] = ()) -> str:
+        """Log in, once, and send ``ahead`` what will be asked next, in that order, if the server offers PIPELINING.
+        Returns how. Raises AuthenticationFailed or ServerBusy; no error holds the password, nor hangs
         on one that does, nor on a frame of the call that sent it."""
         failure: Pop2imapError
         try:
-            return self._log_in(user, password, login_as)
+            return self._log_in(user, password, login_as, ahead)
         except Pop2imapError as error:
             failure = error
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)
 
-    def _log_in(self, user: str, password: Secret, login_as: str) -> str:
+    def _log_in(self, user: str, password: Secret, login_as: str, ahead: tuple[Command, ...]) -> str:
         plain = pop3_wire.plain_response(user, password.reveal(), login_as)
         commands = (pop3_wire.user(user), pop3_wire.password(password.reveal()))
         self.capabilities = known = self.ask_capabilities()
         ascii_only = all(command.octets.isascii() for command in commands)
-        self._ask_for_mail_as_it_is()
+        pipelined = bool(ahead) and "PIPELINING" in known
         if login_as or (known.sasl_plain and not ("USER" in known and ascii_only)):
+            self._ask_for_mail_as_it_is()
             how, status = "AUTH PLAIN", self._authenticate(plain)
         else:
             how = "USER and PASS"
+            if pipelined and "UTF8" in known:
+                self._send_ahead(pop3_wire.UTF8, commands[0])
+            self._ask_for_mail_as_it_is()
             for command in commands:
                 status = self.ask(command)
                 if not status.ok:
                     break
         if not status.ok:
             raise pop3_errors.login_refused(status, self.where, known.login_delay)
+        if pipelined:
+            self._send_ahead(pop3_wire.CAPA, *ahead)
         after = self.ask_capabilities()
         if after.known:
             self.capabilities = after
         return how
+
+    def _send_ahead(self, *commands: Command) -> None:
+        self.send(*commands)
+        self._ahead.extend(commands)
 
     def _ask_for_mail_as_it_is(self) -> None:
         """UTF8 (RFC 6856 2), where it is offered: without it a server may show a stand-in for mail with 8-bit octets
@@ -245,9 +273,16 @@ class Session:
 
 
 def open_session(
-    server: net.Server, user: str, password: Secret, login_as: str = "", *, lenient_end: bool = False
+    server: net.Server,
+    user: str,
+    password: Secret,
+    login_as: str = "",
+    *,
+    lenient_end: bool = False,
+    ahead: tuple[Command, ...] = (),
 ) -> tuple[Session, str]:
-    """A session that is logged in, and how that was done.
+    """A session that is logged in, and how that was done. ``ahead``: what will be asked first, so that it can be sent
+    with what opens the session where the server offers PIPELINING.
 
     Raises ConfigError, before anything is sent, if a name or the password cannot stand in a command; else
     HostUnavailable, TlsRefused, ConnectionLost, ProtocolError, ServerBusy, AuthenticationFailed.
@@ -257,7 +292,7 @@ def open_session(
     try:
         if server.transport is net.Transport.STARTTLS:
             session.start_tls()
-        return session, session.log_in(user, password, login_as)
+        return session, session.log_in(user, password, login_as, ahead)
     except BaseException:
         session.close()
         raise

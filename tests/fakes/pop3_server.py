@@ -53,8 +53,9 @@ class Maildrop:
     ``capabilities`` None: no CAPA at all. ``sizes`` are what LIST says, default the truth. ``cut`` ends the
     connection within the reply to a command line, after so many octets. ``stuffs`` False: dots are left as
     they are. ``injected`` goes out in clear text right behind the answer to STLS. ``mixes_pipelines``: the
-    status of a pipelined answer overtakes the end of the one before it. ``shows`` and ``hides_retrieved``: like
-    Gmail, only so many messages in a session, and what was retrieved before a QUIT is gone in the next.
+    status of a pipelined answer overtakes the end of the one before it, and UIDL overtakes LIST. ``shows`` and
+    ``hides_retrieved``: like Gmail, only so many messages in a session, and what was retrieved before a QUIT is gone
+    in the next.
     ``pieces``: send everything in pieces of so many octets. ``keeps``: places in ``mail`` of what stays, whatever is
     deleted. ``cut_at_quit``: the connection ends "before" what was marked has gone, or "after" it.
     """
@@ -318,6 +319,9 @@ class _Session:
         self.send(f"+OK {len(self.places)} {sum(map(self.size, self.places))}\r\n".encode())
 
     def do_list(self, _: str) -> None:
+        if self.maildrop.mixes_pipelines and self.input.upper().startswith(b"UIDL"):
+            self.read_line()
+            self.do_uidl("")
         self.send_lines("scan listing", (f"{n} {self.size(place)}" for n, place in enumerate(self.places, 1)))
 
     def do_uidl(self, _: str) -> None:

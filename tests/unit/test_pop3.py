@@ -31,6 +31,7 @@ from tests.fakes.pop3_server import (
     Pop3Server,
     endless,
 )
+from tests.fakes.round_trips import counted
 
 MAIL = [f"Subject: {number}\r\n\r\nbody of {number}\r\n".encode() for number in range(1, 6)]
 TWIN = b"Subject: twin\r\n\r\n"
@@ -45,6 +46,9 @@ def opened(maildrop: Maildrop) -> Iterator[tuple[Pop3Source, Pop3Server]]:
             yield source, server
         finally:
             source.close(settled=False)
+
+
+ONE_AT_A_TIME = tuple(name for name in CAPABILITIES if name != "PIPELINING")
 
 
 def listing_of(maildrop: Maildrop) -> Listing:
@@ -185,8 +189,10 @@ class TestListing:
 
     @pytest.mark.parametrize("command", ["LIST", "UIDL"])
     def test_has_an_end(self, command: str) -> None:
+        drop = Maildrop(MAIL, capabilities=ONE_AT_A_TIME)
+        drop.answers[command] = endless(b"1 1\r\n" * 50_000)
         with pytest.raises(ProtocolError):
-            listing_of(Maildrop(MAIL, answers={command: endless(b"1 1\r\n" * 50_000)}))
+            listing_of(drop)
 
     @pytest.mark.parametrize("command", ["STAT", "LIST", "UIDL"])
     def test_that_is_cut_is_a_lost_connection(self, command: str) -> None:
@@ -194,8 +200,54 @@ class TestListing:
             listing_of(Maildrop(MAIL, cut={command: 8}))
 
     def test_with_octets_behind_it_is_not_believed(self) -> None:
-        with pytest.raises(ProtocolError):
-            listing_of(Maildrop(MAIL, answers={"LIST": b"+OK\r\n1 1\r\n.\r\n2 2\r\n.\r\n"}))
+        with opened(Maildrop(MAIL, answers={"LIST": b"+OK\r\n1 1\r\n.\r\n2 2\r\n.\r\n"})) as (source, server):
+            with pytest.raises(ConnectionLost, match="nobody asked for"):  # it may have been the pipelining
+                source.list()
+            source.open()
+            with pytest.raises(ProtocolError, match="nobody asked for"):
+                source.list()
+            assert server.sessions[1].most_waiting == 1
+
+    def test_is_sent_for_with_the_login(self) -> None:
+        with counted() as trips:
+            capabilities = (*CAPABILITIES, "UTF8 USER")
+            with opened(Maildrop(MAIL, capabilities=capabilities)) as (source, server):
+                assert len(source.list().refs) == len(MAIL)
+                assert trips.count == 5  # greeting, CAPA, UTF8 and USER, PASS, all the rest
+                commands = server.sessions[0].commands
+                assert commands[:4] == ["CAPA", "UTF8", f"USER {USER}", f"PASS {PASSWORD}"]
+                assert commands[4:] == ["CAPA", "STAT", "LIST", "UIDL"]
+                source.list()
+                assert trips.count == 8
+
+    def test_is_asked_for_line_by_line_without_pipelining(self) -> None:
+        with opened(Maildrop(MAIL, capabilities=ONE_AT_A_TIME)) as (source, server):
+            assert len(source.list().refs) == len(MAIL)
+            assert server.sessions[0].most_waiting == 1
+
+    def test_may_be_sent_for_and_never_asked(self) -> None:
+        with opened(Maildrop(MAIL)) as (source, server):
+            source.close(settled=True)
+            server.wait()
+            assert server.sessions[0].quit
+
+    def test_that_comes_in_another_order_is_asked_for_again(self) -> None:
+        uids: list[str | None] = ["10", "20", "30", "40", "50"]
+        drop = Maildrop(MAIL, uids=uids, mixes_pipelines=True)
+        with opened(drop) as (source, server):
+            refs = source.list().refs
+            assert [ref.key.name for ref in refs if ref.key] == uids
+            assert [ref.size for ref in refs] == [len(octets) for octets in MAIL]
+            assert server.sessions[0].commands.count("LIST") == 2
+
+    def test_that_breaks_a_session_is_asked_for_line_by_line_in_the_next(self) -> None:
+        with opened(Maildrop(MAIL, cut={"STAT": 0})) as (source, server):
+            with pytest.raises(ConnectionLost):
+                source.list()
+            server.maildrop.cut.clear()
+            source.open()
+            assert len(source.list().refs) == len(MAIL)
+            assert server.sessions[1].most_waiting == 1
 
     @pytest.mark.parametrize(
         "maildrop",
