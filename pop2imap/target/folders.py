@@ -113,6 +113,7 @@ class Names:
         listed = tuple(listed)
         self.prefix = self._implied_prefix(listed) if prefix is None else prefix
         self._usable: dict[str, str] = {}
+        self._in_any_case: dict[str, str] = {}  # folded → the key in _usable
         self.special_use: dict[str, str] = {}
         """``\\Sent`` and the like → the server's name."""
         self.relist(listed)
@@ -122,6 +123,7 @@ class Names:
         listed = sorted(listed, key=lambda one: (len(one.name), one.name))
         self._usable = {self._alike(one.name): one.name for one in reversed(listed) if one.usable}
         self._usable.setdefault("INBOX", "INBOX")
+        self._in_any_case = {key.casefold(): key for key in reversed(self._usable)}
         self.special_use = {}
         for one in listed:
             if one.usable and not self._is_foreign(one.name):
@@ -131,7 +133,9 @@ class Names:
 
     def add(self, name: str) -> None:
         """A mailbox was made."""
-        self._usable[self._alike(name)] = name
+        key = self._alike(name)
+        self._usable[key] = name
+        self._in_any_case.setdefault(key.casefold(), key)
 
     def find(self, name: str) -> str | None:
         """The server's spelling of a mailbox that is there and can hold messages, or None."""
@@ -139,8 +143,8 @@ class Names:
 
     def similar(self, name: str) -> str | None:
         """Like ``find``, in any case of letters: for a server that says that it has it already."""
-        folded = self._alike(name).casefold()
-        return next((there for key, there in self._usable.items() if key.casefold() == folded), None)
+        key = self._in_any_case.get(self._alike(name).casefold())
+        return None if key is None else self._usable[key]
 
     def folders(self) -> tuple[str, ...]:
         """The person's own mailboxes that are there, as people write them: each name leads to its mailbox."""
@@ -230,7 +234,7 @@ class Names:
         return self.prefix.removesuffix(self.delimiter) if self.delimiter else self.prefix
 
     def _is_foreign(self, name: str) -> bool:
-        return any(name.startswith(prefix) for prefix in self._foreign)
+        return name.startswith(self._foreign)
 
     def _implied_prefix(self, listed: tuple[Listed, ...]) -> str:
         """QUIRK(Courier, old): no NAMESPACE to ask, but every folder is below INBOX."""

@@ -167,6 +167,9 @@ def test_what_is_made_is_found() -> None:
     names = Names("", "/", [])
     names.add("New")
     assert names.find("New") == "New"
+    assert names.similar("nEW") == "New"
+    names.add("NEW")
+    assert names.similar("new") == "New"
     names.relist([listed("Newer")])
     assert names.find("New") is None
 
