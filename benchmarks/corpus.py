@@ -27,6 +27,7 @@ when = { subject = "*number 7*" }
 then = { folder = "Sevens" }
 """
 
+FROM = b"From person@example.org Mon May 04 10:00:00 2020\n"
 LETTERS = b"abcdefghijklmnopqrstuvwxyz     "
 
 
@@ -69,11 +70,22 @@ def messages(count: int, shape: str, seed: int = 1) -> Iterator[bytes]:
         yield head + line * max(1, (size(chance) - len(head)) // len(line))
 
 
-def write_mbox(path: Path, mail: Iterable[bytes]) -> int:
-    """The messages as an mbox; returns how many octets the messages have on a wire, where lines end with CRLF."""
+def write_mbox(path: Path, mail: Iterable[bytes], *, large: int = 0) -> int:
+    """The messages as an mbox, and after them one of about ``large`` octets, if any, which is never whole in memory.
+
+    Returns how many octets the messages have on a wire, where lines end with CRLF.
+    """
     octets = 0
     with path.open("wb") as file:
         for message in mail:
-            file.write(b"From person@example.org Mon May 04 10:00:00 2020\n%b\n" % message)
+            file.write(b"%b%b\n" % (FROM, message))
             octets += len(message) + message.count(b"\n")
+        if large:
+            head = b"From: Person <person@example.org>\nSubject: large\n\n"
+            block = (b"A" * 76 + b"\n") * 1000
+            file.write(FROM + head)
+            for _ in range(large // len(block)):
+                file.write(block)
+            file.write(b"\n")
+            octets += len(head) + 3 + large // len(block) * (len(block) + 1000)
     return octets

@@ -126,7 +126,9 @@ def _linked(site: Site, move: Move, server: Server) -> Iterator[EndsFor]:
     with link(move.delay / 2, move.rate, ports) as (pop3, imap):
 
         def ends_for(mail: Mail) -> Ends:
-            to = End(port=imap, user=server.user(), sessions=move.sessions, folders=move.folders)
+            to = End(port=imap, user=server.user(), sessions=move.sessions)
+            if mail.count:  # with nothing to move, nobody makes folders
+                to["folders"] = move.folders
             if move.source == "mbox":
                 origin = End(path=str(mail.mbox))
             else:

@@ -63,6 +63,7 @@ ROWS = {
     "scaling": Row(
         "small mail, ten times as much each time: time and memory for each message", sizes.scaling
     ),
+    "memory": Row("the peak with a message of 100 MB, and with ever more mail", sizes.memory),
     "resume": Row("a second run, when all is moved", sizes.resume),
     "plan": Row("a plan of an mbox, with a rule that reads subjects", alone.plan),
     "start-up": Row("pop2imap --help", alone.start_up),

@@ -42,7 +42,7 @@ class Site:
         self.directory = Path(tempfile.mkdtemp(prefix="p2i-bench-", dir=directory))
         self.directory.chmod(0o755)  # doveadm has other rights
         self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
-        self._corpora: dict[tuple[int, str], Mail] = {}
+        self._corpora: dict[tuple[int, str, int], Mail] = {}
 
     def __enter__(self) -> Site:
         return self
@@ -69,13 +69,17 @@ class Site:
         with tempfile.TemporaryDirectory(dir=self.directory) as name:
             yield Path(name)
 
-    def mail(self, count: int, shape: str = "mixed") -> Mail:
-        """The mbox with that many messages, written when first asked for. Its maildrop is empty until :meth:`fill`."""
-        if (count, shape) not in self._corpora:
-            path = self.directory / f"{shape}-{count}.mbox"
-            octets = corpus.write_mbox(path, corpus.messages(count, shape))
-            self._corpora[count, shape] = Mail(count, octets, path, f"{shape}{count}")
-        return self._corpora[count, shape]
+    def mail(self, count: int, shape: str = "mixed", *, large: int = 0) -> Mail:
+        """The mbox with that many messages, written when first asked for; its maildrop is empty until filled.
+
+        ``large``: octets of one message more.
+        """
+        if (count, shape, large) not in self._corpora:
+            name = f"{shape}-{count}-{large}"
+            path = self.directory / f"{name}.mbox"
+            octets = corpus.write_mbox(path, corpus.messages(count, shape), large=large)
+            self._corpora[count, shape, large] = Mail(count + bool(large), octets, path, name)
+        return self._corpora[count, shape, large]
 
     def maildrop(self, mail: Mail) -> str:
         """The user whose maildrop holds that mail, filled when first asked for. Raises RuntimeError."""

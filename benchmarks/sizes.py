@@ -16,6 +16,9 @@ from benchmarks.site import Site, forget
 from tests.system.program import environment
 
 FIRST = 2_000
+LARGE = 100 * MEGA
+LIMIT = 150 * MEGA
+"""Octets of memory, whatever is moved."""
 
 COLUMNS = (
     "messages",
@@ -75,6 +78,31 @@ def _cost(count: int, done: Measured, good: list[Spent], peak: float, added: str
         added,
         f"{len(good)} of {len(done.runs[OURS])}",
     )
+
+
+def memory(site: Site, wanted: Wanted) -> Iterator[Table]:
+    """The peak of a move from an mbox, of one large message, and of much mail; it must stay below the limit."""
+    move = Move("memory", source="mbox")
+    programs = {OURS: moves.ours(), CEILING: moves.raw(move.how)}
+    lines: list[tuple[str, ...]] = []
+    data: list[dict[str, object]] = []
+    wrong: set[str] = set()
+    for name, mail in (
+        ("one message", site.mail(0, large=LARGE)),
+        (f"{wanted.messages:,} messages", site.mail(wanted.messages)),
+        (f"{wanted.messages * 8:,} messages", site.mail(wanted.messages * 8)),
+    ):
+        done = moves.measure(site, move, mail, programs, rounds=replace(wanted.rounds, count=1, peers=0))
+        data += moves.records(move, done)
+        wrong |= moves.faults(done)
+        peaks = [
+            max((run.spent.peak for run in done.runs[each] if not run.fault), default=0) for each in programs
+        ]
+        lines.append((name, number(mail.octets / MEGA), *map(megabytes, peaks)))
+        if peaks[0] > LIMIT:
+            wrong.add(f"{name}: more than the {megabytes(LIMIT)} MB that are promised")
+    columns = ("", "MB of mail", "peak MB", "raw peak MB")
+    yield Table("memory: mbox to Dovecot, 0 ms", columns, lines, tuple(sorted(wrong)), data)
 
 
 def resume(site: Site, wanted: Wanted) -> Iterator[Table]:
