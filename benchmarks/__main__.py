@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -35,13 +36,15 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peer-rounds", type=int, help="of other people's programs, 0 for none; default 1")
     parser.add_argument("--messages", type=int, help="of the rows that move mixed mail; default 2000")
     parser.add_argument("--scale", type=int, help="messages of the largest mailbox; default 20000")
-    parser.add_argument("--limit", type=float, help="seconds that one program may take; default 600")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        help="seconds that one program may take, other people's a fifth of it; default 600",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="one round, a quarter of the mail: whether it all works"
     )
-    parser.add_argument(
-        "--directory", type=Path, help="where mail and servers are put; default: a temporary one"
-    )
+    parser.add_argument("--directory", type=Path, help="where the mail is kept before it is moved")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="put the tables between the markers of this page"
@@ -59,7 +62,7 @@ def wanted(given: argparse.Namespace) -> Wanted:
         rounds=Rounds(
             count=given.rounds or (1 if quick else 5),
             peers=1 if given.peer_rounds is None else given.peer_rounds,
-            limit=given.limit or (120 if quick else 600),
+            limit=given.limit or (300 if quick else 600),
         ),
         delays=tuple(delay / 1000 for delay in given.delay or (0, 40)),
         scale=given.scale or (2_000 if quick else 20_000),
@@ -96,6 +99,7 @@ def main() -> int:
         return 0
     if not dovecot.installed():
         sys.exit(dovecot.MISSING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and mail are taken away
     tables: list[Table] = []
     failed: list[str] = []
     where = machine()

@@ -175,8 +175,10 @@ def multiappend(imap: Imap, mail: Mail) -> int:
     count = 0
     while batch := _batch(mail):
         imap.wait(BATCHES - 1)
-        parts = [b"%b {%d+}\r\n%b" % (DATE, len(message), message) for message in batch]
-        imap.send(b"T APPEND INBOX%b\r\n" % b"".join(parts))
+        parts = [b"T APPEND INBOX"]
+        for message in batch:
+            parts += (b"%b {%d+}\r\n" % (DATE, len(message)), message)
+        imap.send(b"".join([*parts, b"\r\n"]))
         imap.under_way += 1
         count += len(batch)
     imap.wait(0)
@@ -192,10 +194,10 @@ def pipelined(imap: Imap, mail: Mail, folders: int = 0) -> int:
     count = 0
     while batch := _batch(mail):
         imap.wait(PIPELINED - BATCH)
-        parts = [
-            b'T APPEND "%b"%b {%d+}\r\n%b\r\n' % (names[number % len(names)], DATE, len(message), message)
-            for number, message in enumerate(batch, count)
-        ]
+        parts: list[bytes] = []
+        for number, message in enumerate(batch, count):
+            name = names[number % len(names)]
+            parts += (b'T APPEND "%b"%b {%d+}\r\n' % (name, DATE, len(message)), message, b"\r\n")
         imap.send(b"".join(parts))
         imap.under_way += len(batch)
         count += len(batch)

@@ -49,9 +49,8 @@ class Run:
     @property
     def fault(self) -> str:
         """Why it does not count; empty if it does."""
-        if self.spent.fault or self.moved == self.wanted:
-            return self.spent.fault
-        return f"moved {self.moved:,} of {self.wanted:,}"
+        short = f"moved {self.moved:,} of {self.wanted:,}" if self.moved != self.wanted else ""
+        return ", ".join(filter(None, (self.spent.fault, short)))
 
     @property
     def rate(self) -> float:

@@ -39,9 +39,9 @@ class Site:
     """A Dovecot, which is the source of all POP3 rows, and a directory for all else. Gone when it is left."""
 
     def __init__(self, directory: Path | None = None) -> None:
+        self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
         self.directory = Path(tempfile.mkdtemp(prefix="p2i-bench-", dir=directory))
         self.directory.chmod(0o755)  # doveadm has other rights
-        self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
         self._corpora: dict[tuple[int, str, int], Mail] = {}
 
     def __enter__(self) -> Site:

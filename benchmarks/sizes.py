@@ -17,6 +17,9 @@ from tests.system.program import environment
 
 FIRST = 2_000
 LARGE = 100 * MEGA
+MUCH = 16_000
+"""Messages; a gigabyte of mixed mail."""
+
 LIMIT = 150 * MEGA
 """Octets of memory, whatever is moved."""
 
@@ -87,10 +90,11 @@ def memory(site: Site, wanted: Wanted) -> Iterator[Table]:
     lines: list[tuple[str, ...]] = []
     data: list[dict[str, object]] = []
     wrong: set[str] = set()
+    much = max(wanted.messages, min(wanted.messages * 8, MUCH))
     for name, mail in (
         ("one message", site.mail(0, large=LARGE)),
         (f"{wanted.messages:,} messages", site.mail(wanted.messages)),
-        (f"{wanted.messages * 8:,} messages", site.mail(wanted.messages * 8)),
+        (f"{much:,} messages", site.mail(much)),
     ):
         done = moves.measure(site, move, mail, programs, rounds=replace(wanted.rounds, count=1, peers=0))
         data += moves.records(move, done)

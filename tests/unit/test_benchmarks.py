@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ceilings, corpus
+from benchmarks import ceilings, corpus, sizes
 from benchmarks.link import link
-from benchmarks.measure import Run, Spent, Spread, ratios
+from benchmarks.measure import Run, Spent, Spread, ratios, spend
 from benchmarks.show import BEGIN, END, Table, between_markers, number, percent
 
 
@@ -50,7 +50,32 @@ def test_ratios_are_of_the_same_round_and_of_whole_runs_alone() -> None:
 def test_a_run_that_moved_too_few_says_so() -> None:
     assert run(1).fault == ""
     assert run(1, moved=9).fault == "moved 9 of 10"
-    assert run(1, moved=9, fault="ended with 3: why").fault == "ended with 3: why"
+    assert run(1, moved=9, fault="ended with 3: why").fault == "ended with 3: why, moved 9 of 10"
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    spent = spend(["sh", "-c", "sleep 60 & sleep 60"], env={}, cwd=tmp_path, limit=0.01)
+    assert spent.late
+    assert spent.fault == "not finished after 0 s"
+
+
+def test_of_a_program_that_failed_its_last_words_are_kept(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo out; echo first >&2; echo last >&2; exit 3"]
+    spent = spend(command, env={}, cwd=tmp_path, limit=60)
+    assert (spent.out, spent.fault, spent.late) == ("out\n", "ended with 3: last", False)
+
+
+def test_mailboxes_grow_tenfold_up_to_what_was_asked_for() -> None:
+    assert sizes.sizes(1) == [2_000]
+    assert sizes.sizes(20_000) == [2_000, 20_000]
+    assert sizes.sizes(199_999) == [2_000, 20_000]
+
+
+def test_a_large_message_counts_as_long_as_it_is_on_a_wire(tmp_path: Path) -> None:
+    octets = corpus.write_mbox(tmp_path / "mbox", corpus.messages(1, "small"), large=200_000)
+    read = list(ceilings.mbox_messages(ceilings.End(path=str(tmp_path / "mbox"))))
+    assert sum(map(len, read)) == octets
+    assert 100_000 < len(read[1]) < 210_000
 
 
 def test_a_spread_is_the_middle_and_both_ends() -> None:
