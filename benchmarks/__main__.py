@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import signal
-import subprocess
 import sys
 import time
 import traceback
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.machine import machine
 from benchmarks.moves import Rounds, Wanted
 from benchmarks.rows import ROWS
 from benchmarks.show import Table, between_markers
 from benchmarks.site import Site
-from pop2imap import __version__
 from tests.servers import dovecot
 
 
@@ -69,26 +67,20 @@ def wanted(given: argparse.Namespace) -> Wanted:
     )
 
 
-def machine() -> dict[str, str]:
-    """On what all of it was measured."""
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
+def command(rows: Sequence[str], asked: Wanted) -> str:
+    """What to type for the same again, nothing left to defaults and nothing of this machine."""
+    delays = " ".join(f"--delay {delay * 1000:g}" for delay in asked.delays)
+    rounds = (
+        f"--rounds {asked.rounds.count} --peer-rounds {asked.rounds.peers} --limit {asked.rounds.limit:g}"
     )
-    cores = Path("/proc/cpuinfo").read_text().count("processor\t")
-    version = subprocess.run([dovecot.PROGRAM, "--version"], capture_output=True, text=True, check=False)
-    return {
-        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{processor}, {cores} of them",
-        "system": platform.platform(),
-        "Python": platform.python_version(),
-        "pop2imap": __version__,
-        "Dovecot": version.stdout.split(" ")[0],
-    }
+    words = [
+        "python -m benchmarks",
+        *rows,
+        delays,
+        rounds,
+        f"--messages {asked.messages} --scale {asked.scale}",
+    ]
+    return " ".join(words)
 
 
 def main() -> int:
@@ -103,12 +95,13 @@ def main() -> int:
     tables: list[Table] = []
     failed: list[str] = []
     where = machine()
+    asked = wanted(given)
     print("\n".join(f"{name}: {value}" for name, value in where.items()))
     with Site(given.directory) as site:
         for name in given.row or ROWS:
             began = time.monotonic()
             try:
-                for table in ROWS[name].measure(site, wanted(given)):
+                for table in ROWS[name].measure(site, asked):
                     tables.append(table)
                     print(f"\n{table.text()}", flush=True)
             except Exception as error:
@@ -119,8 +112,8 @@ def main() -> int:
         runs = [line for table in tables for line in table.data]
         given.json.write_text(json.dumps({"machine": where, "runs": runs, "failed": failed}, indent=1))
     if given.markdown:
-        machine_line = "; ".join(f"{name} {value}" for name, value in where.items())
-        parts = [f"Command: `python -m benchmarks {' '.join(sys.argv[1:])}`. {machine_line}."]
+        about = "; ".join(f"{name} {value}" for name, value in where.items())
+        parts = [f"`{command(given.row, asked)}`: {about}."]
         parts += [table.markdown() for table in tables]
         given.markdown.write_text(between_markers(given.markdown.read_text(), parts))
     for line in failed:

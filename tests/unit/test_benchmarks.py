@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ceilings, corpus, sizes
+from benchmarks.__main__ import command
 from benchmarks.link import link
 from benchmarks.measure import Run, Spent, Spread, ratios, spend
+from benchmarks.moves import Rounds, Wanted
 from benchmarks.show import BEGIN, END, Table, between_markers, number, percent
 
 
@@ -127,6 +129,14 @@ def test_all_octets_pass_the_link_in_order_and_its_end_too() -> None:
             server.close()
             with client.makefile("rb") as file:
                 assert file.read() == octets
+
+
+def test_a_page_says_how_to_measure_the_same_again() -> None:
+    asked = Wanted(2000, Rounds(5, 1, 600.0), (0.0, 0.04), 20000)
+    assert command(["resume"], asked) == (
+        "python -m benchmarks resume --delay 0 --delay 40 --rounds 5 --peer-rounds 1 --limit 600 "
+        "--messages 2000 --scale 20000"
+    )
 
 
 def test_a_link_that_would_change_nothing_is_none() -> None:
