@@ -47,7 +47,7 @@ def _said(*command: str) -> str:
 def _unpacked(kind: str, package: str) -> str:
     """The version of a server that ``fetch-servers`` has put somewhere, as its Debian changelog begins."""
     try:
-        path = fetched(kind) / "usr/share/doc" / package / "changelog.Debian.gz"
+        path = fetched(kind) / kind / "usr/share/doc" / package / "changelog.Debian.gz"
         with gzip.open(path, "rt") as file:
             return file.readline().partition("(")[2].partition(")")[0]
     except (OSError, Unavailable):
