@@ -50,6 +50,13 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     if unknown := [name for name in given.row if name not in ROWS]:
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    if given.markdown:  # what cannot be written is better known before anything is measured
+        try:
+            between_markers(given.markdown.read_text(), [])
+        except (OSError, ValueError) as error:
+            parser.error(f"--markdown {given.markdown}: {error}")
+    if given.json and not given.json.absolute().parent.is_dir():
+        parser.error(f"--json {given.json}: there is no such directory")
     return given
 
 
@@ -83,6 +90,19 @@ def command(rows: Sequence[str], asked: Wanted) -> str:
     return " ".join(words)
 
 
+def keep(
+    given: argparse.Namespace, asked: Wanted, where: dict[str, str], tables: list[Table], failed: list[str]
+) -> None:
+    """Write what there is so far to where it was asked for."""
+    if given.json:
+        runs = [line for table in tables for line in table.data]
+        given.json.write_text(json.dumps({"machine": where, "runs": runs, "failed": failed}, indent=1))
+    if given.markdown:
+        about = "; ".join(f"{name} {value}" for name, value in where.items())
+        parts = [f"`{command(given.row, asked)}`: {about}.", *(table.markdown() for table in tables)]
+        given.markdown.write_text(between_markers(given.markdown.read_text(), parts))
+
+
 def main() -> int:
     given = options()
     if given.list:
@@ -91,11 +111,10 @@ def main() -> int:
         return 0
     if not dovecot.installed():
         sys.exit(dovecot.MISSING)
+    where, asked = machine(), wanted(given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and mail are taken away
     tables: list[Table] = []
     failed: list[str] = []
-    where = machine()
-    asked = wanted(given)
     print("\n".join(f"{name}: {value}" for name, value in where.items()))
     with Site(given.directory) as site:
         for name in given.row or ROWS:
@@ -108,14 +127,7 @@ def main() -> int:
                 failed.append(f"{name}: {error}")
                 traceback.print_exc()
             print(f"({name} took {time.monotonic() - began:.0f} s)", flush=True)
-    if given.json:
-        runs = [line for table in tables for line in table.data]
-        given.json.write_text(json.dumps({"machine": where, "runs": runs, "failed": failed}, indent=1))
-    if given.markdown:
-        about = "; ".join(f"{name} {value}" for name, value in where.items())
-        parts = [f"`{command(given.row, asked)}`: {about}."]
-        parts += [table.markdown() for table in tables]
-        given.markdown.write_text(between_markers(given.markdown.read_text(), parts))
+            keep(given, asked, where, tables, failed)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
