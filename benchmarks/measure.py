@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEGA = 1_000_000
+LEAST = 0.2
+"""Seconds; a ratio of less is one of chances."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ def ratios(
     """The speed of each run as a part of the ceiling's in the same round, without rounds in which one does not count.
 
     ``at_rest``: seconds that a run takes with nothing to move, taken off before (of the ceiling, ``ceiling_at_rest``).
+    What is left must be :data:`LEAST` seconds on both sides.
     """
-    return [
-        (ceiling.spent.seconds - ceiling_at_rest) / (run.spent.seconds - at_rest)
+    left = [
+        (run.spent.seconds - at_rest, ceiling.spent.seconds - ceiling_at_rest)
         for run, ceiling in zip(runs, ceilings, strict=False)  # some programs have fewer rounds
-        if not run.fault and not ceiling.fault and run.spent.seconds > at_rest
+        if not run.fault and not ceiling.fault
     ]
+    return [ceiling / run for run, ceiling in left if min(run, ceiling) >= LEAST]
 
 
 def spend(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Spent:

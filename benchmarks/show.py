@@ -60,7 +60,8 @@ def percent(spread: Spread | None) -> str:
     """``81 % (78–84)``; a dash if there is nothing."""
     if spread is None:
         return "–"
-    return f"{spread.median:.0%} ({spread.least * 100:.0f}–{spread.most * 100:.0f})".replace("%", " %")
+    median, least, most = (f"{part * 100:.0f}" for part in (spread.median, spread.least, spread.most))
+    return f"{median} % ({least}–{most})"
 
 
 def megabytes(octets: float) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import ceilings, corpus
+from benchmarks import corpus
+from benchmarks.ceilings import End
+from benchmarks.ends import Ends
 from benchmarks.measure import Spent, spend
 from tests.servers.courier import Courier
 from tests.servers.cyrus import Cyrus
@@ -19,8 +19,8 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.server import Server
 from tests.system.program import environment
 
-SETTINGS = "mail_location = mdbox:~/mdbox\nmail_fsync = never\n"
-"""A mailbox that is no bottleneck; Maildirs with many files are."""
+FILL = 3600
+"""Seconds that filling a maildrop may take."""
 
 KINDS: dict[str, type[Server]] = {"cyrus": Cyrus, "courier": Courier}
 
@@ -39,7 +39,7 @@ class Site:
     """A Dovecot, which is the source of all POP3 rows, and a directory for all else. Gone when it is left."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.dovecot = Dovecot(EXTRA_CONF=SETTINGS)
+        self.dovecot = Dovecot(LAYOUT="mdbox")  # no bottleneck; Maildirs with many files are one
         self.directory = Path(tempfile.mkdtemp(prefix="p2i-bench-", dir=directory))
         self.directory.chmod(0o755)  # doveadm has other rights
         self._corpora: dict[tuple[int, str, int], Mail] = {}
@@ -83,19 +83,13 @@ class Site:
 
     def maildrop(self, mail: Mail) -> str:
         """The user whose maildrop holds that mail, filled when first asked for. Raises RuntimeError."""
-        if mail.count and not held(self.dovecot, mail.user):
-            to = ceilings.End(port=self.dovecot.imap_port, user=mail.user)
-            spent = self.raw("mbox", "multiappend", ceilings.End(path=str(mail.mbox)), to, limit=3600)
+        if mail.count and held(self.dovecot, mail.user) != mail.count:
+            account = End(port=self.dovecot.imap_port, user=mail.user)
+            fill = Ends(End(path=str(mail.mbox)), account, self.dovecot).raw("multiappend")
+            spent = self.run(fill, limit=FILL)
             if spent.fault or held(self.dovecot, mail.user) != mail.count:
                 raise RuntimeError(f"the maildrop could not be filled: {spent.fault}")
         return mail.user
-
-    def raw(
-        self, kind: str, how: str, source: ceilings.End, target: ceilings.End | None, *, limit: float
-    ) -> Spent:
-        """A raw program, from its start to its end."""
-        ends = json.dumps({"source": source, "target": target})
-        return self.run([sys.executable, ceilings.__file__, kind, how, ends], limit=limit)
 
     def run(self, command: list[str | Path], *, limit: float) -> Spent:
         """A program in a home of its own, which is gone afterwards."""

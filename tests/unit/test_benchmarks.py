@@ -47,6 +47,7 @@ def test_ratios_are_of_the_same_round_and_of_whole_runs_alone() -> None:
     assert ratios(runs, [run(1), run(1), run(1), run(1)]) == [0.5, 0.25]
     assert ratios(runs[:1], [run(1.5)], at_rest=1, ceiling_at_rest=0.5) == [1.0]
     assert ratios([run(1)], [run(1, moved=0)]) == []
+    assert ratios([run(1)], [run(1)], at_rest=0.9) == []
 
 
 def test_a_run_that_moved_too_few_says_so() -> None:
