@@ -114,8 +114,8 @@ class _Told(NamedTuple):
 def ask(wire: Wire, experience: Experience, questions: Sequence[Asked[Any]]) -> None:
     """Ask all of these, in order, in as few bursts as they take.
 
-    What a server refuses is the error of that question. Raises ConnectionLost and ServerBusy where the session cannot
-    go on; after that, no value is to be believed.
+    What a server refuses is the error of that question, unless it is busy. Raises ConnectionLost, ServerBusy; after
+    that, no value is to be believed.
     """
     while under_way := [one for one in questions if one.command is not None]:
         while under_way:
@@ -126,7 +126,7 @@ def ask(wire: Wire, experience: Experience, questions: Sequence[Asked[Any]]) -> 
             else:
                 _alone(wire, some[0])
             for one in some:
-                if isinstance(one.error, ConnectionLost):
+                if isinstance(one.error, ConnectionLost | ServerBusy):
                     raise one.error
 
 
@@ -180,7 +180,7 @@ def _burst(wire: Wire, experience: Experience, questions: Sequence[Asked[Any]]) 
         _tell(wire, one, it)
     for at, one in enumerate(questions[good:], good):
         is_bad = _alone(wire, one)
-        if isinstance(one.error, ConnectionLost):
+        if isinstance(one.error, ConnectionLost | ServerBusy):
             return
         if at in not_understood and not is_bad and not mixed_up:
             experience.blame("it does not understand commands that are sent at once")

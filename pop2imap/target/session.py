@@ -170,7 +170,7 @@ class Session:
 
     def together(self, *questions: Asked[Any]) -> None:
         """Ask all of these, in order, in as few bursts as they take. What the server refuses is the error of that
-        question. Raises ConnectionLost or ServerBusy when the session cannot go on."""
+        question. Raises ConnectionLost, ServerBusy."""
         ask(self.wire, self._experience, questions)
 
     def _said(self, doing: str, line: str, folder: str = "") -> Steps[None]:

@@ -11,7 +11,7 @@ import pytest
 
 from pop2imap import net
 from pop2imap.credentials import Secret
-from pop2imap.errors import AuthenticationFailed, ConnectionLost, FolderError, ProtocolError
+from pop2imap.errors import AuthenticationFailed, ConnectionLost, FolderError, ProtocolError, ServerBusy
 from pop2imap.model import Mailbox
 from pop2imap.target.burst import BURST_OCTETS, Asked, Experience
 from pop2imap.target.imap import ImapTarget
@@ -224,6 +224,18 @@ def test_numbers_of_another_folder_are_not_believed() -> None:
     assert second.value.uidvalidity == 12
     assert experience.one_at_a_time
     assert sum(command.startswith('STATUS "a"') for command in commands) == 2
+
+
+@pytest.mark.parametrize("one_at_a_time", ["", "it was told to be"])
+def test_a_busy_farewell_in_the_middle_is_what_is_told(one_at_a_time: str) -> None:
+    account = modern(answers={"LIST": b"* BYE [UNAVAILABLE] try again in 2 minutes\r\ngone"})
+    with ImapServer(account) as server:
+        session = Session(server.address(), Experience(one_at_a_time))
+        session.login(USER, Secret(PASSWORD))
+        with pytest.raises(ServerBusy) as caught:
+            session.together(Asked(session.identify()), Asked(session.listing()), Asked(session.quota()))
+        session.close()
+    assert caught.value.retry_after == 120
 
 
 def test_a_server_that_says_bad_for_its_own_reasons_is_still_asked_at_once() -> None:
