@@ -31,7 +31,8 @@ class Move:
     """What is moved from where to where. ``how``: what the raw program does (ceilings).
 
     ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``: of pop2imap;
-    ``folders``: how many the raw program makes for the same.
+    ``folders``: how many the raw program makes for the same; ``sessions``: on how many it sends if there is a delay.
+    Without one, more than one would be slower, where a server takes one message at a time and locks the folder for it.
     """
 
     name: str
@@ -129,7 +130,7 @@ def _linked(site: Site, move: Move, server: Server) -> Iterator[EndsFor]:
     with link(move.delay / 2, move.rate, ports) as (pop3, imap):
 
         def ends_for(mail: Mail) -> Ends:
-            to = End(port=imap, user=server.user(), sessions=move.sessions)
+            to = End(port=imap, user=server.user(), sessions=move.sessions if move.delay else 1)
             if mail.count:  # with nothing to move, nobody makes folders
                 to["folders"] = move.folders
             if move.source == "mbox":

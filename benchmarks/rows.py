@@ -46,8 +46,8 @@ ROWS = {
     "mbox-dovecot": Row("an mbox to Dovecot", _move(Move("mbox-dovecot", source="mbox"))),
     "mbox-dovecot-tls": Row("the same, with TLS", _move(Move("mbox-dovecot-tls", source="mbox", tls=True))),
     "pop3-cyrus": Row(
-        "a maildrop to Cyrus, where commands may be under way at once",
-        _move(Move("pop3-cyrus", target="cyrus", how="pipelined"), peers=True),
+        "a maildrop to Cyrus, which takes many messages in a command, too",
+        _move(Move("pop3-cyrus", target="cyrus"), peers=True),
     ),
     "pop3-courier": Row(
         "a maildrop to Courier, which takes one message at a time",
