@@ -36,7 +36,7 @@ class Table:
     def markdown(self) -> str:
         rule = ["---", *["--:"] * (len(self.columns) - 1)]
         rows = ("| " + " | ".join(row) + " |" for row in [self.columns, rule, *self.lines])
-        notes = [line for note in self.notes for line in ("", f"{note[0].upper()}{note[1:]}.")]
+        notes = [line for note in self.notes for line in ("", f"{note}.")]
         return "\n".join([f"### {self.title}", "", *rows, *notes])
 
 

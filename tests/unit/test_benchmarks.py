@@ -102,7 +102,7 @@ def test_a_table_is_aligned_for_a_terminal_and_has_pipes_for_a_page() -> None:
     table = Table("t", ("", "msg/s"), [("a program", "1"), ("b", "23,456")], ("with care",))
     assert table.text() == "t\n            msg/s\na program       1\nb          23,456\n(with care)"
     assert table.markdown() == (
-        "### t\n\n|  | msg/s |\n| --- | --: |\n| a program | 1 |\n| b | 23,456 |\n\nWith care."
+        "### t\n\n|  | msg/s |\n| --- | --: |\n| a program | 1 |\n| b | 23,456 |\n\nwith care."
     )
 
 
