@@ -26,7 +26,7 @@ from pop2imap.target.folders import Names
 from pop2imap.target.look import Look
 from pop2imap.target.session import Selected, Session
 from pop2imap.target.suspects import Suspects
-from pop2imap.target.upload import QUIET, Uploader
+from pop2imap.target.upload import QUIET, Pause, Uploader
 from pop2imap.text import printable
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class ImapTarget:
         self._server, self._user, self._password, self._login_as = server, user, password, login_as
         self._session: Session | None = None
         self._experience = Experience()
-        self._suspects = Suspects()
+        self._suspects, self._pause = Suspects(), Pause()
         self._uploaders: dict[int, Uploader] = {}
         self._exchange = False
         self._append_limit: int | None = None
@@ -65,6 +65,7 @@ class ImapTarget:
 
     def open(self) -> TargetFacts:
         self.close()
+        self._pause.seconds = None
         for uploader in self._uploaders.values():
             uploader.reset()
         try:
@@ -276,7 +277,9 @@ class ImapTarget:
 
     def append(self, feed: Feed, session: int = 0) -> None:
         if session not in self._uploaders:
-            self._uploaders[session] = Uploader(self._connect, lambda: self._exchange, self._suspects)
+            self._uploaders[session] = Uploader(
+                self._connect, lambda: self._exchange, self._suspects, self._pause
+            )
         self._uploaders[session].append(feed)
 
     def survey(self, mailbox: Mailbox, lowest_uid: int) -> list[Found]:

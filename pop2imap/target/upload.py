@@ -44,6 +44,13 @@ QUIET = 120.0
 """Seconds without a word after which a session is tried with a NOOP before mail is trusted to it."""
 
 
+@dataclass(slots=True)
+class Pause:
+    """How many seconds the server wants to be left alone, as any of the sessions of a target has heard."""
+
+    seconds: float | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """One batch, and the outcomes of its uploads so far, by position."""
@@ -85,12 +92,16 @@ class _Piece:
 class Uploader:
     """Sends mail through a session that ``connect`` makes, logged in. Used by one thread at a time.
 
-    ``is_exchange`` tells whether the server is Microsoft Exchange, whose LITERAL+ has a low limit. ``suspects`` are
-    those of all sessions of the target.
+    ``is_exchange`` tells whether the server is Microsoft Exchange, whose LITERAL+ has a low limit. ``suspects`` and
+    ``pause`` are those of all sessions of the target.
     """
 
     def __init__(
-        self, connect: Callable[[], Session], is_exchange: Callable[[], bool], suspects: Suspects
+        self,
+        connect: Callable[[], Session],
+        is_exchange: Callable[[], bool],
+        suspects: Suspects,
+        pause: Pause,
     ) -> None:
         self._connect = connect
         self._is_exchange = is_exchange
@@ -101,7 +112,7 @@ class Uploader:
         self._talk = Conversation(largest_unasked=0, tags=self._tags)
         self._heard = False  # an answer, in this session
         self._dead = ""
-        self._pause: float | None = None
+        self._pause = pause
         self._highest: dict[tuple[str, int], int] = {}  # UIDs believed, by mailbox
         self._begin()
 
@@ -120,7 +131,7 @@ class Uploader:
     def reset(self) -> None:
         """Whatever was in doubt is resolved: sending may begin anew."""
         self.close()
-        self._dead, self._pause = "", None
+        self._dead = ""
 
     def close(self) -> None:
         """Log out. Never raises."""
@@ -132,7 +143,7 @@ class Uploader:
         """See ``Target.append``. Raises only what reading a message raises (LocalIOError); the session is
         closed then, and every batch that is not done must count as unknown."""
         self._begin()
-        if self._session is None and not self._dead:
+        if self._session is None and not self._closed:
             try:
                 self._ready()  # while the first batch is made
             except Pop2imapError as error:
@@ -168,8 +179,8 @@ class Uploader:
         sound = [
             position for position in range(len(batch.uploads)) if not self._refuse_at_once(job, position)
         ]
-        if self._dead:
-            unsent = Refused(f"not sent: {self._dead}", Again.LATER, self._pause)
+        if self._closed:
+            unsent = Refused(f"not sent: {self._closed}", Again.LATER, self._pause.seconds)
             job.outcomes.update(dict.fromkeys(sound, unsent))
         elif sound:
             self._pieces.append(_Piece(job, sound))
@@ -255,8 +266,8 @@ class Uploader:
             if not self._pieces:
                 self._doubtful = None  # nothing comes that could tell: it is taken for the account's
                 return
-            if self._stopped or self._dead:
-                self._stop(self._stopped or self._dead)
+            if why := self._stopped or self._closed:
+                self._stop(why)
                 return
             try:
                 if self._not_ready is not None:
@@ -349,7 +360,7 @@ class Uploader:
     def _stop(self, reason: str, again: Again = Again.LATER, retry_after: float | None = None) -> None:
         """Nothing of what is left is sent."""
         self._stopped, self._doubtful = "", None
-        unsent = Refused(f"not sent: {reason}", again, longer(self._pause, retry_after))
+        unsent = Refused(f"not sent: {reason}", again, longer(self._pause.seconds, retry_after))
         for piece in self._pieces:
             piece.job.outcomes.update(dict.fromkeys(piece.positions, unsent))
         self._pieces.clear()
@@ -358,8 +369,12 @@ class Uploader:
         """The server has said how long it wants to be left alone, if it has: so nothing more is sent before
         ``reset``."""
         if seconds is not None:
-            self._pause = longer(self._pause, seconds)
-            self._dead = self._dead or "the server asked for a pause"
+            self._pause.seconds = longer(self._pause.seconds, seconds)
+
+    @property
+    def _closed(self) -> str:
+        """Why nothing may be sent before ``reset``, if so."""
+        return self._dead or ("" if self._pause.seconds is None else "the server asked for a pause")
 
     # -- outcomes
 

@@ -8,6 +8,7 @@ must be caught, so the harness is also run on variants of the program that are w
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pop2imap import migrate
+from pop2imap import folders, migrate
 from pop2imap.errors import Again
 from pop2imap.journal import Journal, Placement, traffic
 from pop2imap.journal.store import SqlJournal
@@ -125,6 +126,7 @@ def only_open_intents_claim() -> None:
         return [claim for claim in claims(self, *arguments) if not claim.stored]
 
     stand_in(SqlJournal, "claims", open_ones)
+    stand_in(folders, "ROLL", 1 << 10)  # a lower bound that moves on hides it from all but few
 
 
 def no_fence() -> None:
@@ -166,18 +168,29 @@ def what_is_sent_is_counted_later() -> None:
     stand_in(SqlJournal, "settle", settle_and_count)
 
 
-@pytest.mark.timeout(300)
+INTERLEAVINGS = 8
+"""Of which one must show what is wrong."""
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("wrong", "server", "what", "seed"),
+    ("wrong", "server", "what"),
     [
-        (blind_retry, "all", "twice", 1),
-        (no_fence, "all", "twice", 1),
-        (intents_do_not_wait_for_the_disk, "all", "twice", 1),
-        (only_open_intents_claim, "without UIDPLUS", "lost", 2),
+        (blind_retry, "all", "twice"),
+        (no_fence, "all", "twice"),
+        (intents_do_not_wait_for_the_disk, "all", "twice|counted"),
+        (only_open_intents_claim, "without UIDPLUS", "lost"),
+        (what_is_sent_is_counted_later, "all", "counted"),
     ],
 )
-def test_a_wrong_program_is_caught(
-    wrong: Callable[[], None], server: str, what: str, seed: int, place: Path
-) -> None:
-    with pytest.raises(Violation, match=what):
-        explored(place, "twins", "mbox", server, every=1, seed=seed, sabotage=wrong)
+def test_a_wrong_program_is_caught(wrong: Callable[[], None], server: str, what: str, place: Path) -> None:
+    caught = ""
+    for seed in range(1, INTERLEAVINGS + 1):
+        own = place / str(seed)
+        own.mkdir()
+        try:
+            explored(own, "twins", "mbox", server, every=1, seed=seed, sabotage=wrong)
+        except Violation as violation:
+            caught = str(violation)
+            break
+    assert re.search(what, caught)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from pop2imap.errors import ConnectionLost, ExitCode, ServerBusy
-from pop2imap.migrate import LONGEST_HINT, TRIES
+from pop2imap.migrate import LONGEST_HINT, SESSIONS_OF_SLOW, TRIES
 from pop2imap.opening import GHOST
 from pop2imap.report import Report
 from tests.fakes.imap_server import CAPABILITIES
@@ -51,6 +51,13 @@ def says_when(bench: ScriptedBench, report: Report, seconds: float) -> None:
     assert report.as_dict()["retry_at"] == f"{when:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def uploads(scripted: ScriptedBench) -> int:
+    """In how many sessions something was appended. In each, some batches may be in flight when an answer comes."""
+    return sum(
+        any(line.startswith("APPEND") for line in session.commands) for session in scripted.server.sessions
+    )
+
+
 # -- IMAP: a time to wait
 
 
@@ -76,7 +83,7 @@ def test_a_short_pause_that_an_append_is_answered_with_is_made(
     source, target = scripted.mbox(), scripted.imap()
     first = scripted.run(source, target)
     assert first.exit_code is ExitCode.OK, first.text()
-    assert 90 <= scripted.waited < 90 + scripted.fence + 1
+    assert 90 <= scripted.waited < 90 + 2 * scripted.fence + 1, "what follows goes more slowly"
     assert any("trying again in 90 s" in line for line in scripted.said)
     scripted.check(source, target, as_scripted, first)
 
@@ -93,13 +100,7 @@ def test_a_long_pause_ends_the_run_which_says_until_when(
     first = scripted.run(source, target)
     says_when(scripted, first, seconds)
     assert scripted.waited == 0
-    folders = {
-        line.split('"')[1]
-        for session in scripted.server.sessions
-        for line in session.commands
-        if "APPEND" in line
-    }
-    assert len(folders) == 1, "after the answer to the first batch, no other is sent"
+    assert uploads(scripted) <= SESSIONS_OF_SLOW, "after such an answer nothing is sent any more"
     account.verdict = lambda messages: None
     scripted.check(source, target, as_scripted, first)
 
@@ -138,7 +139,7 @@ def test_a_server_that_names_no_time_at_all_as_a_time_is_not_pressed(
     source, target = scripted.mbox(), scripted.imap()
     first = scripted.run(source, target)
     assert first.exit_code is ExitCode.NOT_FINISHED
-    assert scripted.server.appends == TRIES
+    assert uploads(scripted) == TRIES
     assert scripted.waited == pytest.approx(sum(2**n for n in range(TRIES - 1))), "longer each time"
     scripted.account.verdict = lambda messages: None
     scripted.check(source, target, as_scripted, first)
