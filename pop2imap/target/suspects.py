@@ -33,7 +33,7 @@ class Suspects:
         return self._poison.get(suspect, "")
 
     def strike(self, suspect: Suspect, *, alone: bool, bad: Answer | None, broken: str) -> None:
-        """It was on the wire when the session ended: ``alone``, with this answer, with these words."""
+        """It was on the wire when the session ended: ``alone``, as a suspect is, with this answer, with these words."""
         self._strikes[suspect] += 1
         if alone and bad and bad.meaning in {Meaning.OTHER, Meaning.LIMIT}:
             self._poison[suspect] = f"the server rejects this message: {bad.words}"

@@ -70,14 +70,13 @@ class _Job:
 
 @dataclass(slots=True, eq=False)
 class _Piece:
-    """Messages of one batch that travel in one command. ``alone``: while nothing else does; ``careful``: octets only
-    after the server's go-ahead; ``lonely``: nothing else was in flight when it was given to the session."""
+    """Messages of one batch that travel in one command. ``alone``: while nothing else does; ``careful``: alone, and
+    octets only after the server's go-ahead."""
 
     job: _Job
     positions: list[int]
     alone: bool = False
     careful: bool = False
-    lonely: bool = False
 
     @property
     def place(self) -> tuple[int, int]:
@@ -308,7 +307,7 @@ class Uploader:
                 if self._travelling and (alone or any(one.alone for one in self._travelling.values())):
                     self._send_later(piece, *pieces)
                     return
-                piece.alone, piece.lonely = alone, not self._travelling
+                piece.alone = alone
                 uploads = [piece.job.batch.uploads[position] for position in piece.positions]
                 command = Command(piece.job.name, uploads, careful=piece.careful)
                 self._travelling[command] = piece
@@ -350,10 +349,8 @@ class Uploader:
             for position in piece.positions:
                 piece.job.outcomes[position] = Unknown(talk.broken, talk.retry_after)
                 if talk.retry_after is None:  # else it is not about the message
-                    alone = piece.lonely and len(lost) == len(piece.positions) == 1
-                    self._suspects.strike(
-                        piece.job.suspect(position), alone=alone, bad=talk.bad, broken=talk.broken
-                    )
+                    suspect = piece.job.suspect(position)
+                    self._suspects.strike(suspect, alone=piece.careful, bad=talk.bad, broken=talk.broken)
         if lost or not self._heard:
             self._stop(talk.broken)
 
