@@ -44,9 +44,9 @@ LATEST = datetime(2038, 1, 1, tzinfo=UTC)
 
 ALWAYS_SYNCHRONISE = -1
 LITERAL_MINUS = 4096  # RFC 7888 5
-LITERAL_PLUS = 1 << 20
-"""A larger literal waits for the go-ahead even where it need not: one round trip, against a message of many
-megabytes sent to a server that will not have it."""
+LITERAL_PLUS = 8 << 20
+"""A larger literal waits for the go-ahead even where it need not: one round trip, which is little beside the time that
+it takes, against a message of many megabytes sent to a server that will not have it."""
 LITERAL_PLUS_EXCHANGE = 1 << 16  # QUIRK(Exchange): "BAD command line limit exceeded" for larger ones
 
 SEND_AT = 1 << 18
