@@ -7,9 +7,11 @@ asks: many a message is settled without, and what lies in memory is digested in 
 
 ``match_digest`` answers one question: *is what this server holds that message, although the server rewrote
 it?* Servers answer OK to an APPEND and store other octets: Dovecot turns bare LF and CR CR LF into CRLF and
-shows NUL as 0x80; Cyrus turns header octets above 0x7F into ``X``; Courier rewrites bare CR and LF and drops
-or adds a last newline. So both sides are compared without any CR and LF, with NUL read as 0x80, and with
-header octets from 0x80 up read as ``X``. The header ends at the first empty line, CR being ignored.
+shows NUL as 0x80; Cyrus turns header octets above 0x7F into ``X``; Courier drops bare CR, turns LF into CRLF, and gives
+the last line its end. So both sides are digested in one form, the *plain* one: no CR but before LF, no LF but after CR,
+one line end after the last line that has text, NUL read as 0x80, and header octets from 0x80 up read as ``X``. The
+header ends at the first empty line, CR being ignored. Nearly all mail is plain as it is; then its match digest is its
+digest, and costs no more than a look.
 """
 
 from __future__ import annotations
@@ -35,27 +37,35 @@ CHUNK = 1 << 16
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
 _NUL_AS_80 = bytes([0x80, *range(1, 256)])
 _HEAD_TABLE = bytes([ord("X"), *range(1, 0x80)]) + b"X" * 0x80
-_CR_LF = b"\r\n"
 
 
 class MatchDigest:
-    """SHA-256 of octets without what servers rewrite; fed in pieces of any size."""
+    """SHA-256 of the plain form of octets that come in pieces of any size."""
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
         self._in_head = True
         self._at_line_start = True  # an empty first line ends an empty header
+        self._ends = 0  # line ends that count if any text follows
 
     def update(self, octets: bytes) -> None:
         if self._in_head:
             end = self._end_of_head(octets)
             if end is None:
-                self._sha.update(octets.translate(_HEAD_TABLE, _CR_LF))
+                self._add(octets.translate(_HEAD_TABLE, b"\r"))
                 return
-            self._sha.update(octets[:end].translate(_HEAD_TABLE, _CR_LF))
+            self._add(octets[:end].translate(_HEAD_TABLE, b"\r"))
             self._in_head = False
             octets = octets[end:]
-        self._sha.update(octets.translate(_NUL_AS_80, _CR_LF))
+        self._add(octets.translate(_NUL_AS_80, b"\r"))
+
+    def _add(self, lines: bytes) -> None:
+        """These lines end with LF."""
+        text = lines.rstrip(b"\n")
+        if text:
+            self._sha.update(b"\r\n" * self._ends + text.replace(b"\n", b"\r\n"))
+            self._ends = 0
+        self._ends += len(lines) - len(text)
 
     def _end_of_head(self, octets: bytes) -> int | None:
         if self._at_line_start:
@@ -70,7 +80,22 @@ class MatchDigest:
         return None
 
     def digest(self) -> bytes:
-        return self._sha.digest()
+        whole = self._sha.copy()
+        whole.update(b"\r\n")
+        return whole.digest()
+
+    @classmethod
+    def of(cls, octets: bytes, digest: bytes) -> bytes:
+        """The match digest of a whole message, of which ``digest`` is the SHA-256."""
+        matched = cls()
+        if b"\0" in octets or not (octets.isascii() or octets[: matched._end_of_head(octets)].isascii()):
+            matched.update(octets)
+            return matched.digest()
+        lines = octets.replace(b"\r", b"")
+        if not lines.endswith(b"\n") or lines.endswith(b"\n\n"):
+            lines = lines.rstrip(b"\n") + b"\n"
+        plain = lines.replace(b"\n", b"\r\n")
+        return digest if plain == octets else hashlib.sha256(plain).digest()
 
 
 class _LineEnds:
@@ -91,19 +116,12 @@ class _LineEnds:
         self._last = (last + octets[-2:])[-2:]
 
     def likely_sizes(self) -> frozenset[int]:
-        without_cr = self._size - self._returns + self._feeds
         # QUIRK(Courier): every CR goes, every LF becomes CRLF, and a last line gets its end
-        courier = {without_cr, without_cr + len(_CR_LF), max(without_cr - len(_CR_LF), 0)}
+        without_cr = self._size - self._returns + self._feeds
+        courier = {without_cr, without_cr + 2, max(without_cr - 2, 0)}
         # QUIRK(Dovecot): LF becomes CRLF, CR CR LF does, too, and a CR at the end goes
         dovecot = self._size + self._feeds - self._pairs - self._doubled - self._last.endswith(b"\r")
         return frozenset({self._size, dovecot, *courier})
-
-
-def match_digest(octets: bytes) -> bytes:
-    """The match digest of a whole message: 32 bytes."""
-    if octets.isascii() and b"\0" not in octets:  # as most mail is: then its head is nothing special
-        return hashlib.sha256(octets.translate(None, _CR_LF)).digest()
-    return _match_digest((octets,))
 
 
 def _match_digest(chunks: Iterable[bytes]) -> bytes:
@@ -164,8 +182,10 @@ class StoredOctets:
     def match_digest(self) -> bytes:
         """See :class:`MatchDigest`. Taken when first asked for."""
         if self._match_digest is None:
-            in_memory = self._file is None
-            self._match_digest = match_digest(self._memory) if in_memory else _match_digest(self.chunks())
+            if self._file is None:
+                self._match_digest = MatchDigest.of(self._memory, self.digest)
+            else:
+                self._match_digest = _match_digest(self.chunks())
         return self._match_digest
 
     @property
@@ -186,8 +206,8 @@ class StoredOctets:
 
     def chunks(self) -> Iterator[bytes]:
         if self._file is None:
-            for at in range(0, self.size, CHUNK):
-                yield self._memory[at : at + CHUNK]
+            if self._memory:
+                yield self._memory
             return
         at = 0
         while at < self.size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from typing import Any
 
@@ -50,6 +49,7 @@ def command(ctx: click.Context, /, dry_run: bool, **_: Any) -> int:
 def move(ctx: click.Context, *, dry_run: bool) -> int:
     """Plan or migrate, from the command line to the last line of the report. Returns the exit code."""
     options.configure_logs(ctx.params)
+    from pop2imap import memory
     from pop2imap.cli import build, finish, recall
     from pop2imap.cli.interrupt import watched
     from pop2imap.job import Job
@@ -74,16 +74,16 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
             config.options.state_dir, target.identity, config, said.line, said.file, recalled=said.recalled
         )
         spool = where / place.SPOOL
-    memory = Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
+    known = Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
     sources = tuple(
-        build.source(source, secret, spool, memory)
+        build.source(source, secret, spool, known)
         for source, secret in zip(config.sources, of_sources, strict=True)
     )
     ends = ", ".join(str(source.endpoint) for source in config.sources)
     log.info("pop2imap %s: %s → %s", __version__, ends, config.target.endpoint)
     stop = Stop()
     with watched(stop):
-        gc.freeze()  # what was imported is there for good: no collection need look at it again
+        memory.settle_in()
         report = migrate(
             Job(sources, target, rules, config.options, dry_run),
             choose(quiet=params["quiet"], lines=params["log_format"] == "json"),

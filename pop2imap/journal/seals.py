@@ -1,9 +1,10 @@
 """Seals: how the journal notices that a disk has changed what was written.
 
 SQLite has no checksums in its database file, and a flipped bit in a UID or a digest is a message lost or there twice.
-So every row of every table carries a *seal*: 8 octets of BLAKE2b over all its other columns. Triggers of the database
-keep it, whatever statement writes the row, with a function that only our connections have; who changes a row by hand
-with another program is told that it does not know that function.
+So every row of every table carries a *seal*: 8 octets of BLAKE2b over all its other columns. The statements that
+write most rows bring it with them; whatever other statement writes one, triggers of the database seal it, with a
+function that only our connections have; who changes a row by hand with another program is told that it does not know
+that function.
 
 :func:`damage` looks at everything: at the pages, the B-trees, and whether each index has exactly the rows of its table
 (``PRAGMA integrity_check``), which shows where rows are missing or out of place; at the statements that made the
@@ -33,6 +34,11 @@ def seal(*values: object) -> bytes:
     return blake2b(ascii(values).encode(), digest_size=8).digest()
 
 
+def with_seal(row: tuple[object, ...]) -> tuple[object, ...]:
+    """The values of a row, in the order of its table, and its seal. Truth must be 0 or 1, as the database has it."""
+    return (*row, seal(*row))
+
+
 def add(database: sqlite3.Connection, tables: Iterable[str]) -> None:
     """Give each row of these tables a seal, and let triggers keep it. A step that adds a column to a sealed table
     makes its triggers anew."""
@@ -41,10 +47,11 @@ def add(database: sqlite3.Connection, tables: Iterable[str]) -> None:
         own = _sealed_columns(database, table)
         sealed = f"{FUNCTION}({', '.join(f'NEW.{column}' for column in own)})"
         reseal = f"BEGIN UPDATE {table} SET {COLUMN} = {sealed} WHERE rowid = NEW.rowid; END"  # noqa: S608 (our names)
-        database.execute(f"CREATE TRIGGER {table}_insert AFTER INSERT ON {table} {reseal}").close()
-        database.execute(
-            f"CREATE TRIGGER {table}_update AFTER UPDATE OF {', '.join(own)} ON {table} {reseal}"
-        ).close()
+        for event, unsealed in (
+            ("insert", f"AFTER INSERT ON {table} WHEN NEW.{COLUMN} IS NULL"),
+            ("update", f"AFTER UPDATE OF {', '.join(own)} ON {table} WHEN NEW.{COLUMN} IS OLD.{COLUMN}"),
+        ):
+            database.execute(f"CREATE TRIGGER {table}_{event} {unsealed} {reseal}").close()
         database.execute(f"UPDATE {table} SET {COLUMN} = {_call(own)}").close()  # noqa: S608 (our names)
 
 

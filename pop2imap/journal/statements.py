@@ -5,8 +5,9 @@ and no run waits for the import of SQLAlchemy (a quarter of a second, while a li
 others stay with SQLAlchemy Core: the tables and the steps that make them (``schema``), and what is asked and written
 rarely (``history``, ``undoing``).
 
-Only what any SQL database understands stands here, so that another one than SQLite remains possible. Two forms are
-bound to the tables: *claim = 1* is the condition of the index on claims, which SQLite uses only for a condition that
+Only what any SQL database understands stands here, so that another one than SQLite remains possible. The four
+statements that a run says for each message bring the seal of their rows (:mod:`pop2imap.journal.seals`), over the
+columns in the order of the tables; the others leave that to triggers. Two forms are bound to the tables: *claim = 1* is the condition of the index on claims, which SQLite uses only for a condition that
 is written in the very same way, and values are written as :mod:`pop2imap.journal.values` has them. ``{}`` is a list of
 parameters, as long as it has to be: see :func:`among`.
 """
@@ -46,8 +47,8 @@ ENTRIES = (
     f"FROM messages m LEFT JOIN placements p ON p.message = m.id {_NAMED}"
 )
 ADD_MESSAGE = (
-    "INSERT INTO messages (source, name, nth, account, size, digest, date, date_from, copies, why, rules, reason, "
-    "subject, run, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO messages (id, source, name, nth, account, size, digest, date, date_from, copies, why, rules, reason, "
+    "subject, run, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 CHANGE_MESSAGE = (
     "UPDATE messages SET source = ?, name = ?, nth = ?, account = ?, size = ?, digest = ?, date = ?, date_from = ?, "
@@ -56,7 +57,10 @@ CHANGE_MESSAGE = (
 RENAME_MESSAGE = "UPDATE messages SET source = ?, name = ?, nth = ?, run = ? WHERE id = ?"
 REMOVE_MESSAGE = "UPDATE messages SET nth = ?, run = ? WHERE id = ?"
 DELETE_MESSAGE = "DELETE FROM messages WHERE id = ?"
-SET_ACCOUNT = "UPDATE messages SET account = ?, reason = ?, subject = ? WHERE id = ?"
+SET_ACCOUNT = (
+    "UPDATE messages SET account = ?1, reason = ?2, subject = ?3, seal = pop2imap_seal(id, source, name, nth, ?1, "
+    "size, digest, date, date_from, copies, why, rules, ?2, ?3, run) WHERE id = ?4"
+)
 LOWEST = "SELECT name, min(nth) FROM messages WHERE source = ? AND name IN ({}) GROUP BY name"
 STATES = (
     "SELECT m.id, m.copies, m.reason, m.subject, p.state FROM messages m "
@@ -68,7 +72,7 @@ STATES = (
 COPIES = "SELECT id, message, folder, mailbox, state FROM placements WHERE message IN ({})"
 ADD_PLACEMENT = (
     "INSERT INTO placements (id, message, folder, mailbox, state, claim, uidvalidity, lower_bound, uid, match_digest, "
-    "size, date, flags, repairs, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "size, date, flags, run, repairs, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 DELETE_PLACEMENTS = "DELETE FROM placements WHERE id IN ({})"
 FORGET_REFUSALS = "DELETE FROM placements WHERE state = 'refused' AND message IN ({})"
@@ -76,7 +80,10 @@ TO_SETTLE = (
     "SELECT id, message, mailbox, state, claim, uidvalidity, lower_bound FROM placements WHERE id IN ({})"
 )
 OWNERS = "SELECT uid FROM placements WHERE mailbox = ? AND uidvalidity = ? AND uid IN ({})"
-SET_OUTCOME = "UPDATE placements SET state = ?, claim = ?, uid = ?, mailbox = ?, uidvalidity = ? WHERE id = ?"
+SET_OUTCOME = (
+    "UPDATE placements SET state = ?1, claim = ?2, uid = ?3, mailbox = ?4, uidvalidity = ?5, seal = pop2imap_seal(id, "
+    "message, folder, ?4, ?1, ?2, ?5, lower_bound, ?3, match_digest, size, date, flags, run, repairs) WHERE id = ?6"
+)
 LOSE_UIDS = (
     "UPDATE placements SET uidvalidity = ?, lower_bound = 0, uid = NULL, claim = 1 "
     "WHERE mailbox = ? AND uidvalidity <> ? AND (uid IS NOT NULL OR claim = 1)"

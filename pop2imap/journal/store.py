@@ -28,6 +28,7 @@ from pop2imap.journal.facts import bring_up_to_date, check, examine, set_facts
 from pop2imap.journal.mark import Mark, missing
 from pop2imap.journal.place import directory
 from pop2imap.journal.reading import ACCOUNT_OF, CHUNK, PROBLEMS, chunked, named, scalar
+from pop2imap.journal.seals import with_seal
 from pop2imap.journal.values import (
     FORMAT,
     HELD,
@@ -52,7 +53,7 @@ NAMED = frozenset({Account.PENDING, *PROBLEMS})
 """Accounts whose messages a report may have to name, so that their subject is kept."""
 
 _RULES = 10
-"""Where ``ADD_MESSAGE`` has the number of the rules."""
+"""Where the columns of a message, but for the first, have the number of the rules."""
 
 MOST_TEXT = 1000
 """Characters of a reason, a subject or a why that are kept."""
@@ -258,7 +259,7 @@ class SqlJournal(traffic.TrafficReader):
         known = self._known_messages(database, rows)
         fresh = [key for key in rows if key not in known]
         ids = dict(zip(fresh, self._next_ids("messages", len(fresh)), strict=True))
-        database.executemany(say.ADD_MESSAGE, [(*rows[key], ids[key]) for key in fresh])
+        database.executemany(say.ADD_MESSAGE, [with_seal((ids[key], *rows[key])) for key in fresh])
         if known:
             database.executemany(say.CHANGE_MESSAGE, [(*rows[key], old.id) for key, old in known.items()])
             decided_anew = [
@@ -284,7 +285,7 @@ class SqlJournal(traffic.TrafficReader):
         return found
 
     def _message_row(self, database: Connection, record: Record, account: Account | None) -> tuple[Any, ...]:
-        """The values of ``ADD_MESSAGE``, but for the id."""
+        """All columns but the first."""
         key, account, date = record.key, account or record.account, record.date
         return (
             self._numbered(database, "sources", key.source),
@@ -411,7 +412,7 @@ class SqlJournal(traffic.TrafficReader):
                     self._numbered(database, "folders", one.folder),
                     self._numbered(database, "mailboxes", one.mailbox),
                     state,
-                    state == INTENDED,
+                    int(state == INTENDED),
                     one.uidvalidity,
                     one.lower_bound,
                     uid,
@@ -419,8 +420,8 @@ class SqlJournal(traffic.TrafficReader):
                     one.size,
                     seconds(one.date),
                     storable(" ".join(one.flags)),
-                    storable(" ".join(one.repairs)),
                     self._run,
+                    storable(" ".join(one.repairs)),
                 )
             )
         where = [(message, folder, mailbox) for _, message, folder, mailbox, *_ in rows]
@@ -431,7 +432,7 @@ class SqlJournal(traffic.TrafficReader):
             lowest[under] = min(lowest.get(under, one.lower_bound), one.lower_bound)
         for (mailbox, uidvalidity), first in lowest.items():
             self._under(database, mailbox, uidvalidity, first)
-        database.executemany(say.ADD_PLACEMENT, rows)
+        database.executemany(say.ADD_PLACEMENT, map(with_seal, rows))
         return list(numbers)
 
     def _make_room(

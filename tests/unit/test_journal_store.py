@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import re
 import sqlite3
 import stat
 import subprocess
@@ -614,7 +615,8 @@ def test_each_statement_is_understood_and_goes_by_an_index_where_it_is_asked_oft
     text = getattr(statements, name)
     text = text.format("folders") if name in OF_ANY_TABLE else statements.among(text, 2)
     numbers = dict.fromkeys(("run", "mailbox", "uidvalidity", "above", "most"), 1) | {"digest": b""}
-    parameters = [1] * text.count("?") if "?" in text else numbers
+    numbered = {int(number) for number in re.findall(r"\?(\d+)", text)}
+    parameters = [1] * (len(numbered) or text.count("?")) if "?" in text else numbers
     plan = [row[3] for row in journal._database.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
     if name in {"CLAIMS", "CLAIMS_LIKE", "INTENTS", "UNLOCATED", "IN_DOUBT", "WITHOUT_UID"}:
         assert any("placements_claim" in step for step in plan), plan

@@ -198,6 +198,23 @@ class TestMessage:
         expected = octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
         assert message(b"+OK here it is\r\n" + stuffed(octets)) == expected
 
+    @given(
+        st.lists(st.sampled_from([b"\r", b".", b"\r\n", b"\n.", b"a", b"ab."]), max_size=30),
+        st.integers(1, 40),
+        st.integers(3, 12),
+        st.integers(0, 3),
+    )
+    def test_has_its_dots_found_by_each_way_of_looking(
+        self, parts: list[bytes], step: int, near: int, few: int
+    ) -> None:
+        octets = b"".join(parts) + b"\r\n"
+        wire = b"+OK\r\n" + stuffed(octets)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pop3_wire, "NEAR", near)
+            patch.setattr(pop3_wire, "FEW_DOTS", few)
+            pieces = [wire[at : at + step] for at in range(0, len(wire), step)]
+            assert joined(fed(pieces, Reply.MESSAGE)[0]) == [OK, Body(octets), End()]
+
     @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 700))
     def test_of_many_come_out_one_by_one(self, mails: list[bytes], step: int) -> None:
         wire = b"".join(b"+OK\r\n" + stuffed(octets) for octets in mails)
