@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import idna
-
 from pop2imap.charsets import decode_words
 
 
@@ -192,6 +190,10 @@ def unicode_domain(domain: str) -> str:
     """``domain`` (lower case) with its IDN labels (``xn--…``) as Unicode, where they are valid."""
     if len(domain) > 255:  # longer than any domain is, and slow to decode
         return domain
+    if "xn--" not in domain:
+        return domain
+    import idna
+
     labels = []
     for label in domain.split("."):
         try:

@@ -7,15 +7,14 @@ tried without them: the mail is worth more than its tags.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pop2imap import repair
 from pop2imap.model import SYSTEM_FLAGS, Octets
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One way to change a copy."""
 
     repairs: repair.Repairs = ()

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pop2imap import credentials
 from pop2imap.credentials import SecretRef, Side
@@ -37,8 +37,7 @@ QUOTINGS: tuple[str, ...] = get_args(Quoting)
 REPORT_SUFFIXES = (".json", ".csv", ".txt")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
+class SourceConfig(NamedTuple):
     """One source. The first four fields are for servers, the last two for files; ``lenient_end`` is for POP3
     servers that do not end a message as they must. ``max_message_size`` is in octets; what is larger is
     unreadable."""
@@ -53,8 +52,7 @@ class SourceConfig:
     keep_mbox_headers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TargetConfig:
+class TargetConfig(NamedTuple):
     """The target."""
 
     endpoint: Endpoint
@@ -63,8 +61,7 @@ class TargetConfig:
     ca_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Said(NamedTuple):
     """What one level says of the options; None: nothing. See :class:`Options`."""
 
     into: str | None = None
@@ -96,38 +93,38 @@ class Said:
     reports: tuple[Path, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveFile:
+class MoveFile(NamedTuple):
     """What a ``move.toml`` says. ``has_rules``: it holds rules of its own."""
 
     path: Path
     sources: tuple[SourceConfig, ...] = ()
     target: TargetConfig | None = None
-    said: Said = field(default_factory=Said)
+    said: Said = Said()
     has_rules: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandLine:
+_NOTHING: Mapping[Side, None] = {}
+
+
+class CommandLine(NamedTuple):
     """What options and arguments say. Endpoints are as typed; ``arguments`` are those without an option's
     name, of which the last is the target. The settings of one side hold for its server, or for every mbox."""
 
     arguments: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     target: str | None = None
-    login_as: Mapping[Side, str | None] = field(default_factory=dict)
-    ca_file: Mapping[Side, Path | None] = field(default_factory=dict)
-    password_file: Mapping[Side, str | None] = field(default_factory=dict)
-    password_command: Mapping[Side, str | None] = field(default_factory=dict)
+    login_as: Mapping[Side, str | None] = _NOTHING
+    ca_file: Mapping[Side, Path | None] = _NOTHING
+    password_file: Mapping[Side, str | None] = _NOTHING
+    password_command: Mapping[Side, str | None] = _NOTHING
     lenient_end: bool | None = None
     max_message_size: int | None = None
     quoting: Quoting | None = None
     keep_mbox_headers: bool | None = None
-    said: Said = field(default_factory=Said)
+    said: Said = Said()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(NamedTuple):
     """One move, complete. ``sources`` may be empty or ``target`` None only if :func:`assemble` was told that
     a part will do."""
 
@@ -156,7 +153,7 @@ def assemble(
     """
     said = _prevailing(line.said, file.said if file else Said())
     if file and file.has_rules and said.rules is None:
-        said = replace(said, rules=file.path)
+        said = said._replace(rules=file.path)
     source_endpoints, target_endpoint = _named(line, allow_cleartext=bool(said.allow_cleartext))
 
     sources = file.sources if file else ()
@@ -179,8 +176,8 @@ def assemble(
 
 def _prevailing(first: Said, second: Said) -> Said:
     """What ``first`` says, and where it is silent, what ``second`` says."""
-    values = {f.name: getattr(first, f.name) for f in fields(Said)}
-    return replace(second, **{name: value for name, value in values.items() if value is not None})
+    values = first._asdict()
+    return second._replace(**{name: value for name, value in values.items() if value is not None})
 
 
 def _named(line: CommandLine, *, allow_cleartext: bool) -> tuple[list[Endpoint], Endpoint | None]:
@@ -245,10 +242,9 @@ def _with_line_settings(
         )
     settled = []
     for source in sources:
-        source = replace(source, max_message_size=line.max_message_size or source.max_message_size)
+        source = source._replace(max_message_size=line.max_message_size or source.max_message_size)
         if source.endpoint.kind is Kind.POP3:
-            source = replace(
-                source,
+            source = source._replace(
                 secret=secret or source.secret,
                 login_as=login_as or source.login_as,
                 ca_file=line.ca_file.get("source") or source.ca_file,
@@ -256,8 +252,7 @@ def _with_line_settings(
             )
         else:
             keep = line.keep_mbox_headers
-            source = replace(
-                source,
+            source = source._replace(
                 quoting=line.quoting or source.quoting,
                 keep_mbox_headers=source.keep_mbox_headers if keep is None else keep,
             )
@@ -268,8 +263,7 @@ def _with_line_settings(
 def _with_target_settings(
     target: TargetConfig, line: CommandLine, environ: Mapping[str, str]
 ) -> TargetConfig:
-    return replace(
-        target,
+    return target._replace(
         secret=_secret("target", line, environ) or target.secret,
         login_as=_login_as("target", line) or target.login_as,
         ca_file=line.ca_file.get("target") or target.ca_file,
@@ -295,7 +289,7 @@ def checked_login_as(user: str, where: str) -> str:
 
 def _options(said: Said) -> Options:
     known = {f.name for f in fields(Options)}
-    given = {f.name: getattr(said, f.name) for f in fields(Said) if f.name in known}
+    given = {name: value for name, value in said._asdict().items() if name in known}
     options = Options(**{name: value for name, value in given.items() if value is not None})
     return checked(options)
 

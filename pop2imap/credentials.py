@@ -16,16 +16,14 @@ import getpass
 import os
 import shlex
 import stat
-import subprocess
 import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from pop2imap.errors import AuthenticationFailed, ConfigError, UsageError
 from pop2imap.text import printable
@@ -81,8 +79,7 @@ class Place(Enum):
     ENVIRONMENT = "environment variable"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRef:
+class SecretRef(NamedTuple):
     """Where a password is. ``value`` is the path, the arguments, or the name of the variable; ``origin`` names
     the option, variable or key that said so, for errors."""
 
@@ -267,6 +264,8 @@ def _read_file(path: Path, origin: str) -> str:
 
 def _run(arguments: tuple[str, ...], origin: str, environ: Mapping[str, str]) -> str:
     """What a password command prints, up to its first line end. Raises ConfigError, AuthenticationFailed."""
+    import subprocess
+
     where = f"{origin} {printable(arguments[0], 80)}"  # the other arguments may hold anything
     own = {name: value for name, value in environ.items() if name not in _PASSWORDS}
     try:

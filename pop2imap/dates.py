@@ -13,6 +13,7 @@ comment before the date. The tests hold both to the same answers for well-formed
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,22 +43,19 @@ _ZONE = r"(?P<zone>(?:[\"']?[A-Za-z]{1,5}[\"']?\s?)?[+-]\d{1,2}(?::?\d{2})?\b|[\
 _TIME = rf"{_CLOCK}(?:\s{{0,9}}{_ZONE})?"
 _LATE_ZONE = r"(?:\s{0,9}(?P<late_zone>[+-]\d{4}\b))?"
 _SP, _SEP, _COMMA = r"\s{1,9}", r"[\s,-]{1,9}", r"[\s,]{1,9}"
-_FORMS = tuple(
-    re.compile(form, re.IGNORECASE | re.ASCII)
-    for form in (
-        # 1 Jan 2001 10:00:00 +0200, 01-Jan-01 10:00 GMT
-        rf"(?<!\d){_DAY}{_SEP}{_MONTH}{_SEP}{_SHORT_YEAR}[\s,T]{{1,9}}{_TIME}",
-        # Mon Jan  1 10:00:00 2001, with a zone before or after the year
-        rf"\b{_MONTH}{_SP}{_DAY}{_SP}{_CLOCK}{_SP}(?:{_ZONE}{_SP})?{_YEAR}\b{_LATE_ZONE}",
-        # Jan 1 2001 10:00:00 -0700, Jan 1, 2001 10:00
-        rf"\b{_MONTH}{_SP}{_DAY}{_COMMA}{_YEAR}{_COMMA}{_TIME}",
-        # 2001-01-01T10:00:00Z, 2001/01/01 10:00
-        rf"(?<!\d){_YEAR}[-/]{_DIGIT_MONTH}[-/]{_DAY}[\sT]{{1,9}}{_TIME}",
-        # 15 09 2014 05:25:04: some program's idea of a month
-        rf"(?<!\d){_DAY}\s{_DIGIT_MONTH}\s{_YEAR}\s{_TIME}",
-        # 1 Jan 2001, without a time of day
-        rf"(?<!\d){_DAY}{_SEP}{_MONTH}{_SEP}{_YEAR}\b",
-    )
+_FORMS = (
+    # 1 Jan 2001 10:00:00 +0200, 01-Jan-01 10:00 GMT
+    rf"(?<!\d){_DAY}{_SEP}{_MONTH}{_SEP}{_SHORT_YEAR}[\s,T]{{1,9}}{_TIME}",
+    # Mon Jan  1 10:00:00 2001, with a zone before or after the year
+    rf"\b{_MONTH}{_SP}{_DAY}{_SP}{_CLOCK}{_SP}(?:{_ZONE}{_SP})?{_YEAR}\b{_LATE_ZONE}",
+    # Jan 1 2001 10:00:00 -0700, Jan 1, 2001 10:00
+    rf"\b{_MONTH}{_SP}{_DAY}{_COMMA}{_YEAR}{_COMMA}{_TIME}",
+    # 2001-01-01T10:00:00Z, 2001/01/01 10:00
+    rf"(?<!\d){_YEAR}[-/]{_DIGIT_MONTH}[-/]{_DAY}[\sT]{{1,9}}{_TIME}",
+    # 15 09 2014 05:25:04: some program's idea of a month
+    rf"(?<!\d){_DAY}\s{_DIGIT_MONTH}\s{_YEAR}\s{_TIME}",
+    # 1 Jan 2001, without a time of day
+    rf"(?<!\d){_DAY}{_SEP}{_MONTH}{_SEP}{_YEAR}\b",
 )
 
 _WELL_FORMED = (
@@ -135,11 +133,17 @@ def parse_date(text: str) -> datetime | None:
         return date
     text = text[:MAX_TEXT]
     for spelled in dict.fromkeys((_without_comments(text), text)):
-        for form in _FORMS:
+        for form in _forms():
             found = form.search(spelled)
             if found and (date := _date(found.groupdict())):
                 return date
     return None
+
+
+@functools.cache
+def _forms() -> tuple[re.Pattern[str], ...]:
+    """Most runs meet no date that needs them."""
+    return tuple(re.compile(form, re.IGNORECASE | re.ASCII) for form in _FORMS)
 
 
 def _well_formed(text: str) -> datetime | None:

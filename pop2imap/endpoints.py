@@ -22,10 +22,9 @@ import ipaddress
 import os
 import re
 import stat
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import quote, unquote
 
 from pop2imap.errors import SourceDataError, UsageError
@@ -81,8 +80,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,76}:[ \t]")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One end of a move. ``user``, ``host`` (A-labels, or an address without brackets), ``port`` and
     ``transport`` are those of a server; ``path`` (absolute) is that of a file, None for standard input."""
 

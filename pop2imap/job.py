@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pop2imap.options import Options
 from pop2imap.rules import Rules
@@ -11,8 +11,7 @@ from pop2imap.sources import Source
 from pop2imap.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One account to migrate. The sources are taken in order; the same octets from two of them are one."""
 
     sources: tuple[Source, ...]

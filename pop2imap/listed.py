@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 from pop2imap.decide import Decider
 from pop2imap.errors import NotFinished, Pop2imapError
@@ -204,8 +204,7 @@ def _tell(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Which messages a run takes up: what is not settled, nor refused or held, which only a person can change, nor
     skipped by these very rules. With ``retry_refused``, what was refused, and nothing else."""
 

@@ -145,8 +145,7 @@ class Message(NamedTuple):
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A ref that no message came of. ``account`` is UNREADABLE, GONE or PENDING; ``reason`` is for people."""
 
     position: int
@@ -173,8 +172,7 @@ class Decision(NamedTuple):
     skip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """One folder of the target, as the server knows it, at the moment it was prepared.
 
     ``folder`` is the name as people write it, ``name`` the server's (decoded, with its own prefix and
@@ -202,8 +200,7 @@ class Mailbox:
         return self.any_keyword and not flag.startswith("\\")
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """What goes over the wire for one placement. ``flags`` are already those the mailbox takes, ``date`` is
     aware, in UTC."""
 
@@ -226,16 +223,14 @@ class Batch:
         return sum(upload.octets.size for upload in self.uploads)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The server took it. ``uid`` is None when it gave no UID that can be believed."""
 
     uidvalidity: int
     uid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """The server did *not* store it (RFC 3501 6.3.11: a NO leaves the mailbox as it was).
 
     ``again`` is NEVER for what concerns this message, LATER for what concerns the account (quota, busy), NOW for
@@ -248,8 +243,7 @@ class Refused:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The connection ended, or answered nonsense, before the outcome was known. ``retry_after`` as in
     :class:`Refused`."""
 
@@ -260,8 +254,7 @@ class Unknown:
 Outcome = Stored | Refused | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One message that a mailbox of the target holds, as a survey shows it."""
 
     uid: int

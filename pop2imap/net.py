@@ -18,9 +18,9 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from pop2imap.errors import ConfigError, ConnectionLost, HostUnavailable, TlsRefused
 
@@ -46,16 +46,14 @@ class Transport(Enum):
     CLEAR = "clear"
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds. ``connect`` covers one address; ``idle`` is the longest wait for any progress."""
 
     connect: float = 30.0
     idle: float = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """Where a mail server listens. ``host`` is in ASCII (IDN as A-labels) or an IP address without brackets."""
 
     host: str

@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -144,6 +143,8 @@ class _SpoolFile:
     __slots__ = ("file", "sha")
 
     def __init__(self, directory: Path | None) -> None:
+        import tempfile  # not loaded by runs without large mail
+
         self.file = tempfile.TemporaryFile("w+b", dir=directory)  # noqa: SIM115
         self.sha = hashlib.sha256()
 
@@ -266,6 +267,8 @@ class OctetsWriter:
         try:
             yield
         except OSError as error:
+            import tempfile
+
             raise LocalIOError(
                 f"cannot spool a large message: {error.strerror}",
                 where=str(self._spool or tempfile.gettempdir()),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pop2imap import repair
 from pop2imap.errors import UsageError
@@ -22,8 +22,7 @@ AUTO_DAYS = 14
 MAX_DAYS = 36500
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """Read or unread, for mail whose source does not know.
 
     ``auto`` and ``older-than`` mark as seen what is older than ``days``; ``auto`` does so only where the source

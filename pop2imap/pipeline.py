@@ -26,7 +26,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pop2imap.budgets import Budgets
 from pop2imap.decide import Decided
@@ -91,13 +91,11 @@ class _Blocked:
     """The reader waits for room."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadEnd:
+class _ReadEnd(NamedTuple):
     error: Exception | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Appended:
+class _Appended(NamedTuple):
     batch: Batch
     outcomes: Sequence[Outcome]
     lane: Lane
@@ -317,8 +315,10 @@ class Pipeline:
         try:
             for item in self.items:
                 if isinstance(item, Decided):
+                    octets = item.message.octets
+                    _ = octets.match_digest  # kept with them: now they are in this processor's cache
                     self.budgets.acquire(
-                        item.message.octets.size,
+                        octets.size,
                         on_wait=lambda: self._inbox.put(_Blocked()),
                         given_up=self._ended.is_set,
                     )

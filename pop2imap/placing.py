@@ -393,8 +393,8 @@ class Placer:
             copy.refusal = outcome.reason
         elif not copy.left:
             copy.refusal += f"; and changed it was refused, too: {outcome.reason}"
-            return replace(outcome, reason=copy.refusal)
-        return replace(outcome, again=Again.LATER) if copy.left else outcome
+            return outcome._replace(reason=copy.refusal)
+        return outcome._replace(again=Again.LATER) if copy.left else outcome
 
     def _change(self, copy: _Copy, mailbox: Mailbox) -> Iterator[Batch]:
         """Send the next changed form of a refused copy, once its original is kept."""

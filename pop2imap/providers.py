@@ -13,14 +13,12 @@ Only numbers that a provider has published are here, since they become limits wh
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """One provider. ``domains`` are those of its servers; ``mark`` is a capability that no other IMAP server has.
     ``upload`` and ``download`` are octets in 24 hours; None: no limit is published. ``habits`` are words for people."""
 

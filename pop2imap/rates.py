@@ -40,8 +40,7 @@ WORTH_A_RUN = 10
 """It is worth going on when this part of a day's limit is free again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The most in a second; None: as fast as it goes."""
 
     octets: float | None = None
@@ -158,8 +157,7 @@ def _lower(limit: float | None, rate: float) -> float:
     return rate if limit is None else min(limit, rate)
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(NamedTuple):
     """A limit of so many octets in any 24 hours. What was moved comes in hours: (beginning in UTC, octets)."""
 
     limit: int

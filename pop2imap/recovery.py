@@ -38,8 +38,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pop2imap.errors import Again, FolderError, NotFinished, ProtocolError
 from pop2imap.folders import located
@@ -67,8 +67,7 @@ STEADY = 3
 NOT_THERE = "it had not arrived when the connection was lost"
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveredMailbox:
+class RecoveredMailbox(NamedTuple):
     """What became of the intents in doubt of one mailbox. ``unresolved`` ones stay in doubt, because the mailbox
     cannot be looked into (``trouble``)."""
 
@@ -80,8 +79,7 @@ class RecoveredMailbox:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(NamedTuple):
     """What became of all intents in doubt."""
 
     mailboxes: tuple[RecoveredMailbox, ...] = ()

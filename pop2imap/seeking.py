@@ -21,8 +21,9 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from pop2imap.decide import Decided
 from pop2imap.errors import FolderError
@@ -36,8 +37,7 @@ from pop2imap.verify.contents import Contents
 from pop2imap.verify.places import Places
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A copy that is looked for. ``home``: the mailbox (the server's name) where it should be, empty if there is none;
     ``barred``: those that hold, or should hold, other copies of the same message."""
 
@@ -179,7 +179,7 @@ class Seeker:
                 "looked for by their octets"
             )
             self._journal.renumbered(kept.mailbox, mailbox.uidvalidity)
-            kept = replace(kept, uidvalidity=mailbox.uidvalidity)
+            kept = kept._replace(uidvalidity=mailbox.uidvalidity)
         contents = self._look_into(mailbox)
         for some in self._journal.with_uid(kept):
             self._gone.update(
@@ -261,7 +261,7 @@ class Seeker:
             _as_wanted(claim) for name in self._kept for claim in self._stored_claims(name, like.keys())
         ]
         ghosts = [
-            replace(one, id=self._next_ghost(), digest=None)
+            one._replace(id=self._next_ghost(), digest=None)
             for match_digest, one in like.items()
             for _ in range(self._gone[match_digest])
         ]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pop2imap import credentials
 from pop2imap.cli import recall
@@ -35,11 +33,12 @@ from pop2imap.text import printable
 if TYPE_CHECKING:
     from pop2imap.sources.mbox_known import Memory
 
+Recall = Callable[[], "Memory"]
+
 log = logging.getLogger("pop2imap.progress")
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One move as it was said, and where from. ``recalled``: no endpoint was named, so it is the last one."""
 
     config: Config
@@ -92,6 +91,8 @@ def load_file(path: Path) -> MoveFile:
 
 def _faults_in_rules(path: Path) -> Sequence[str]:
     """What is wrong with the rules in a ``move.toml`` that is at fault anyway."""
+    import tomllib
+
     from pop2imap.rules import toml as rules_toml
 
     try:
@@ -144,7 +145,7 @@ def secrets(
     return of_sources, of_target
 
 
-def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None) -> Source:
+def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
     from pop2imap.sources.pop3 import Pop3Source
 
     assert secret is not None
@@ -159,7 +160,7 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
     )
 
 
-def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None) -> Source:
+def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
     from pop2imap.sources.mbox import MboxSource, Quoting
 
     return MboxSource(
@@ -168,21 +169,21 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
         keep_headers=config.keep_mbox_headers,
         max_message_size=config.max_message_size,
         spool=spool,
-        memory=memory,
+        memory=memory() if memory else None,
     )
 
 
-_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Memory | None], Source]] = {
+_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Recall | None], Source]] = {
     Kind.POP3: _pop3,
     Kind.MBOX: _mbox,
 }
 
 
 def source(
-    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Memory | None = None
+    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None = None
 ) -> Source:
     """The source that is meant, not yet opened. ``spool`` is a directory for large messages; None: the system's
-    own. ``memory`` is what earlier runs know of files; None: all of them is read."""
+    own. ``memory`` gives what earlier runs know of files; None: all of them is read."""
     return _KINDS[config.endpoint.kind](config, secret, spool, memory)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -25,8 +24,7 @@ MISSING = {
 """What a kind of source cannot show, whatever the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """One end: what it said of itself, or the error that came instead. ``messages`` None: not listed."""
 
     role: Literal["source", "target"]
@@ -44,7 +42,7 @@ class Checked:
         from pop2imap.providers import recognise
 
         provider = recognise(host, self.capabilities)
-        return replace(self, lines=(*self.lines, provider.words(self.role))) if provider else self
+        return self._replace(lines=(*self.lines, provider.words(self.role))) if provider else self
 
     def text(self) -> list[str]:
         from pop2imap.report.text import size

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pop2imap import __version__
 from pop2imap.cli import options
 from pop2imap.cli.kinds import Command, option
+
+if TYPE_CHECKING:
+    from pop2imap.sources.mbox_known import Memory
 
 log = logging.getLogger("pop2imap.cli")
 
@@ -57,7 +60,6 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     from pop2imap.migrate import migrate
     from pop2imap.pipeline import Stop
     from pop2imap.progress import choose
-    from pop2imap.sources.mbox_known import Memory
 
     params = ctx.params
     said = build.read_move(options.command_line(ctx), params["config"])
@@ -74,7 +76,12 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
             config.options.state_dir, target.identity, config, said.line, said.file, recalled=said.recalled
         )
         spool = where / place.SPOOL
-    known = Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
+
+    def known() -> Memory:
+        from pop2imap.sources.mbox_known import Memory
+
+        return Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
+
     sources = tuple(
         build.source(source, secret, spool, known)
         for source, secret in zip(config.sources, of_sources, strict=True)

@@ -390,11 +390,9 @@ def _from_environment(ctx: click.Context, name: str) -> bool:
 
 
 def _said(params: dict[str, Any]) -> Said:
-    from dataclasses import fields
-
     from pop2imap.config import Said
 
-    values = {field.name: params.get(field.name) for field in fields(Said)}
+    values = {name: params.get(name) for name in Said._fields}
     values["reports"] = params.get("report") or None
     values["repair"] = params.get("repair") or None
     return Said(**values)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 from pop2imap.config import CommandLine, Config, MoveFile, Said
@@ -77,6 +75,8 @@ def recall(state_dir: Path) -> Path | None:
 
 def _named(path: Path) -> Path | None:
     """The file by whose name a move is remembered, if it is."""
+    import tomllib
+
     try:
         named = tomllib.loads(path.read_text("utf-8")).get(_SAME_AS)
     except (OSError, ValueError):
@@ -94,7 +94,7 @@ def _says_nothing(line: CommandLine) -> bool:
     said = Said(**{name: getattr(line.said, name) for name in lasting})
     sides = (line.login_as, line.ca_file, line.password_file)
     given = any(value is not None for side in sides for value in side.values())
-    rest = replace(line, said=Said(), login_as={}, ca_file={}, password_file={}, password_command={})
+    rest = line._replace(said=Said(), login_as={}, ca_file={}, password_file={}, password_command={})
     return said == Said() and not given and rest == CommandLine()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,7 +91,7 @@ def command(
                 _say(report, ctx)
             if not _agreed(report):
                 nobody = NotFinished("nothing was removed: nobody has agreed", todo="--yes does")
-                return _finish(replace(report, error=nobody), ctx, said=True)
+                return _finish(report._replace(error=nobody), ctx, said=True)
         report = undo(
             target,
             state_dir=said.state_dir,
@@ -119,7 +118,7 @@ def _target(ctx: click.Context) -> tuple[Erasing, Options]:
     config = build.read_move(options.command_line(ctx), ctx.params["config"], part_will_do=True).config
     if config.target is None:
         raise UsageError("no target is named", todo="write pop2imap undo imaps://alice@imap.example.com")
-    secret = build.secrets(replace(config, sources=()))[1]
+    secret = build.secrets(config._replace(sources=()))[1]
     assert secret is not None
     return build.target(config.target, secret), config.options
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pop2imap.deletion.fates import Fates
 from pop2imap.errors import NotFinished
@@ -20,8 +20,7 @@ from pop2imap.text import printable
 _BY_ACCOUNT = {Account.PENDING: Fate.NEW, Account.SKIPPED: Fate.SKIPPED}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Which messages: those that are older than ``older_than``, ``limit`` of them at most. ``also_rewritten``: also
     those that the target's server has rewritten in known ways."""
 
@@ -30,8 +29,7 @@ class Choice:
     also_rewritten: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A message that may be deleted. ``position`` and ``listed`` (its size) are those of the listing in which it was
     compared; ``digest``, ``date`` and ``size`` are the journal's."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pop2imap.journal import Entry
 from pop2imap.journal.copies import Copy, CopyReader, Kept
@@ -36,8 +37,7 @@ class _Case:
             self.fate, self.reason = fate, reason
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where the copies of some messages are, and all messages that may be of their octets (mailbox and UID); and what
     speaks against their being deleted."""
 

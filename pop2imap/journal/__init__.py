@@ -26,7 +26,6 @@ Times are aware and in UTC, and kept to the second.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -103,15 +102,13 @@ class Placement(NamedTuple):
     repairs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """The outcome that recovery gives when it cannot know. Beside the three of ``model.Outcome``."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """The outcome that recovery gives for a copy that arrived and was since moved to another mailbox (``mailbox``
     is the server's name): it is stored, and owns that UID there."""
 
@@ -120,8 +117,7 @@ class Moved:
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A message that a person has to look at: refused, held, unreadable or gone."""
 
     key: Key

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pop2imap.journal import statements as say
 from pop2imap.journal.reading import CHUNK, Reader, chunked, scalar
@@ -20,8 +19,7 @@ from pop2imap.journal.values import REMOVING, STORED, moment
 from pop2imap.model import Key
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(NamedTuple):
     """One copy that is stored or present. ``digest`` is that of the octets of the source (None: not known),
     ``match_digest`` and ``size`` are those of what was sent, after the ``repairs``; ``uid`` is None where nobody told
     it."""
@@ -43,8 +41,7 @@ class Copy:
         return (self.size,)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A mailbox (the server's name) with copies of ours: the folder names that lead there, the UIDVALIDITY of last
     time, and how many copies have a UID and how many have none."""
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, or_, select
 
@@ -49,8 +49,7 @@ MOST_TRACED = 50
 """How many messages one ``trace`` shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One run. ``ended`` and ``exit_code`` are None for one that is under way or was killed. ``counts`` is what
     was given to ``finish_run``."""
 

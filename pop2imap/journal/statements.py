@@ -7,9 +7,10 @@ rarely (``history``, ``undoing``).
 
 Only what any SQL database understands stands here, so that another one than SQLite remains possible. The four
 statements that a run says for each message bring the seal of their rows (:mod:`pop2imap.journal.seals`), over the
-columns in the order of the tables; the others leave that to triggers. Two forms are bound to the tables: *claim = 1* is the condition of the index on claims, which SQLite uses only for a condition that
-is written in the very same way, and values are written as :mod:`pop2imap.journal.values` has them. ``{}`` is a list of
-parameters, as long as it has to be: see :func:`among`.
+columns in the order of the tables; the others leave that to triggers. Two forms are bound to the tables: *claim = 1*
+is the condition of the index on claims, which SQLite uses only for a condition that is written in the very same way,
+and values are written as :mod:`pop2imap.journal.values` has them. ``{}`` is a list of parameters, as long as it has to
+be: see :func:`among`.
 """
 
 # ruff: noqa: S608 (put together of our own words alone)

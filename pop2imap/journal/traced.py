@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pop2imap.model import Account, DateFrom, Key
 from pop2imap.text import printable
 
 
-@dataclass(frozen=True, slots=True)
-class TracedCopy:
+class TracedCopy(NamedTuple):
     """One placement of a traced message. ``run`` began at ``since``."""
 
     folder: str
@@ -49,8 +48,7 @@ class TracedCopy:
                 return f"on its way to {where}: whether it arrived is looked up by the next run; {run}"
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
+class Traced(NamedTuple):
     """Everything known of one message. ``subject`` is there only for messages that are problems. ``removed_by`` is the
     run that deleted it at its source, if one did."""
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.model import Account, DateFrom
@@ -34,8 +34,7 @@ class Count:
         return Count(self.messages + other.messages, self.octets + other.octets)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceReport:
+class SourceReport(NamedTuple):
     """One source: what it listed, and what became of that. ``complete`` is False when the listing is known
     to be only a part (or did not come to its end)."""
 
@@ -45,8 +44,7 @@ class SourceReport:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FolderReport:
+class FolderReport(NamedTuple):
     """One folder of the target. ``before`` and ``after``: messages in it when this run first touched it, and
     at its end (None: not known). ``ours``: copies there that are ours, of all runs. ``added``: copies of this
     run (in a plan: those to come), with how many of them are unseen and flagged."""
@@ -62,8 +60,7 @@ class FolderReport:
     created: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One message a person has to look at. ``saved`` is the file in the quarantine that holds it, if one does."""
 
     account: Account
@@ -77,8 +74,7 @@ class Problem:
     saved: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(NamedTuple):
     """One message that was changed so that the target took it, in this run or an earlier one. ``saved`` is the file
     that holds its original, if it is in the quarantine of this run."""
 
@@ -89,8 +85,7 @@ class Repaired:
     saved: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """Everything a plan or a run found out."""
 
     dry_run: bool

@@ -7,10 +7,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.text import Text
 
@@ -36,14 +35,12 @@ def after_search(problem: Problem) -> Problem:
     """A problem as this report has it: what is held still was looked for everywhere."""
     if problem.account is not Account.HELD:
         return problem
-    return replace(
-        problem,
+    return problem._replace(
         todo="look for it yourself; or pop2imap migrate --on-held retry sends it again, perhaps twice",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptedFolder:
+class AdoptedFolder(NamedTuple):
     """Copies that were found in one mailbox of the target (the server's name); ``elsewhere`` of them are not where the
     rules of today would put them."""
 
@@ -52,8 +49,7 @@ class AdoptedFolder:
     elsewhere: int
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptReport:
+class AdoptReport(NamedTuple):
     """Everything that a look for known mail found out.
 
     ``adopted`` has, for each source, its messages that became known now. ``renumbered`` copies of ours got their new

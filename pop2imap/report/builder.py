@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -172,7 +172,7 @@ class ReportBuilder:
 
     def at_end(self, folder: str, ours: Count, after: int | None) -> None:
         """What is known of a folder at the end of the run."""
-        self._folders[folder] = replace(self._folders[folder], ours=ours, after=after)
+        self._folders[folder] = self._folders[folder]._replace(ours=ours, after=after)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -231,8 +231,7 @@ class ReportBuilder:
     def _with_added(self) -> Iterable[FolderReport]:
         for folder, report in self._folders.items():
             added = self._added[folder]
-            yield replace(
-                report,
+            yield report._replace(
                 added=Count(added.messages, added.octets),
                 unseen=added.unseen,
                 flagged=added.flagged,

@@ -7,11 +7,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.report import Count
@@ -82,8 +81,7 @@ TODO = {
 """For the fates of which each message is named in the report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """One message that stays at the source, and why."""
 
     fate: Fate
@@ -97,8 +95,7 @@ class Left:
         return TODO[self.fate]
 
 
-@dataclass(frozen=True, slots=True)
-class DeletionReport:
+class DeletionReport(NamedTuple):
     """Everything that came of it. ``asked``: it was to be deleted, and not only looked at. ``stuck``: everything was
     looked at that the limit lets in, and all of it stays, so the next run would get no further. ``alarm``: a copy
     vanished from the target together with its message at the source, and everything was stopped; it says what to do."""

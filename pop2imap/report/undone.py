@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.text import Text
 
@@ -41,8 +40,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stayed:
+class Stayed(NamedTuple):
     """One copy that was not removed, and why."""
 
     outcome: Undone
@@ -55,8 +53,7 @@ class Stayed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class UndoReport:
+class UndoReport(NamedTuple):
     """``counts`` has copies by folder name and outcome; ``run`` is None where all runs were meant. ``removed_folders``
     and ``kept_folders`` (with the reason) are those that pop2imap had made, by the server's names."""
 

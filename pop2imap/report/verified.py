@@ -6,11 +6,10 @@ Every copy that the journal counts as stored or present stands under exactly one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pop2imap.errors import ExitCode, Pop2imapError
 from pop2imap.report import Count
@@ -33,8 +32,7 @@ WRONG = (Finding.DIFFERENT, Finding.MISSING)
 """What a person has to look at; exit code 4."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedFolder:
+class VerifiedFolder(NamedTuple):
     """One folder of the target: copies of ours in it, by finding. ``messages`` is how many messages it holds now,
     None where that is not known."""
 
@@ -44,8 +42,7 @@ class VerifiedFolder:
     counts: Mapping[Finding, int]
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSource:
+class VerifiedSource(NamedTuple):
     """One source as it is now. ``counts`` has messages by word: what the journal says of them, *new* for what it
     does not know, *unnamed* for what the source has no name for. ``read`` messages were compared by their octets,
     of which ``different`` are no longer those that were moved and ``unread`` did not come."""
@@ -59,8 +56,7 @@ class VerifiedSource:
     unread: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One message to look at. ``folder`` is empty, and ``uid`` None, where the source is what differs."""
 
     finding: Finding
@@ -74,8 +70,7 @@ class Difference:
     todo: str
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
+class VerifyReport(NamedTuple):
     """Everything that a comparison found out.
 
     ``rewritten`` counts what servers changed, by name; ``moved`` the folders (the server's names) in which copies

@@ -17,8 +17,8 @@ the same answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pop2imap.headers import Headers
 from pop2imap.model import Decision, Message
@@ -35,8 +35,7 @@ MAX_FOLDERS = 200
 NO_FLAGS: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
+class Actions(NamedTuple):
     """What a rule does with a message. ``seen`` and ``flagged`` None: nothing is said of that."""
 
     folder: Template | None = None
@@ -64,8 +63,7 @@ class Actions:
         return ", ".join(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule. ``label`` is how a sentence begins that speaks of it."""
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from datetime import date, time
 
@@ -68,6 +67,8 @@ def _in_order(said: Sequence[tuple[int, str]]) -> tuple[str, ...]:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """``unknown key "form" (did you mean "from"?)``"""
     choices = {choice.lower(): choice for choice in sorted(known)}
+    import difflib
+
     near = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.55)
     hint = f'did you mean "{choices[near[0]]}"?' if near else f"known: {', '.join(choices.values())}"
     return f'unknown {what} "{printable(name, 60)}" ({hint})'

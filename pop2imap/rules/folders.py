@@ -14,10 +14,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-
-import re2
+from typing import NamedTuple
 
 from pop2imap.rules.faults import Fault, unknown
 from pop2imap.text import printable
@@ -57,8 +55,7 @@ _BELOW_INBOX = re.compile(r"(inbox)[^\w /-]", re.IGNORECASE)
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Placeholder:
+class Placeholder(NamedTuple):
     """``{name}``; of ``{date:%Y/%m}``, each part is one, named ``date:%Y`` and ``date:%m``."""
 
     name: str
@@ -117,6 +114,8 @@ class Template:
         """Whether ``folder`` is a name as placeholders in this template make them."""
         if self.is_literal:
             return False
+        import re2  # loaded only by runs that have patterns
+
         shape = "/".join(
             "".join(re2.escape(piece) if isinstance(piece, str) else "[^/]+" for piece in level)
             for level in self._levels

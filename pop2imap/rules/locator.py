@@ -10,7 +10,6 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 
 Path = tuple[str | int, ...]
@@ -150,6 +149,8 @@ class _Scanner:
 
 
 def _unquoted(key: str) -> str:
+    import tomllib
+
     try:
         value = tomllib.loads(f"key = {key}")["key"]
     except tomllib.TOMLDecodeError:

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
 
@@ -54,7 +53,7 @@ def default(into: str = "INBOX", me: Sequence[str] = ()) -> TomlRules:
         checked_folder(into)
     except Fault as fault:
         raise ConfigError(str(fault), where="--into") from None
-    return parse(f"version = {VERSION}\n", "(no rules)", into=into, me=me)
+    return _Loader(Faults("", "(no rules)")).load({"version": VERSION}, into, me)
 
 
 def load(
@@ -96,6 +95,8 @@ def parse(
     other_keys: frozenset[str] = frozenset(),
 ) -> TomlRules:
     """The rules in ``text``, which people know as ``where``. See :func:`load`."""
+    import tomllib  # not loaded by runs without rules
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

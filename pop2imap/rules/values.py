@@ -13,8 +13,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-import re2
-
 from pop2imap.addresses import unicode_domain
 from pop2imap.rules.faults import Fault
 from pop2imap.text import printable
@@ -145,6 +143,8 @@ def glob(pattern: str, *, domains: bool = False) -> Comparison:
 
 def _by_regex(parts: Sequence[str]) -> Callable[[str], bool]:
     """A glob that plain tests cannot decide; ``parts`` are what its stars separate."""
+    import re2
+
     spelled = ".*".join(".".join(map(re2.escape, part.split("?"))) for part in parts)
     matches = _compiled(f"(?s){spelled}", ignore_case=False).fullmatch
     return lambda text: matches(text) is not None
@@ -176,6 +176,8 @@ class Regex:
 
 # mypy knows nothing of re2, whose wheels carry no types
 def _compiled(pattern: str, *, ignore_case: bool):  # type: ignore[no-untyped-def]
+    import re2  # loaded only by runs that have patterns
+
     options = re2.Options()
     options.log_errors = False  # or RE2 writes them to stderr
     options.max_mem = _REGEX_MEMORY

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pop2imap.model import Message, Ref, Remark, Unread
 
@@ -12,8 +11,7 @@ ListProgress = Callable[[int, int], None]
 """Called while listing with (done, expected; 0 if unknown), in the unit of ``Source.lists_by``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """Everything a source has, in source order.
 
     ``refs`` makes its items on access: it may be long, so a source keeps it compact. ``complete`` is False

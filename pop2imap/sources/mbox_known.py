@@ -22,7 +22,6 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +38,7 @@ _DIGEST = 32
 _MOST = 1 << 31  # octets of a file of ours
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(NamedTuple):
     """Of which file, read in which way, and what is known of it."""
 
     version: str
@@ -124,7 +122,7 @@ class Memory:
                 totals=list(resume.totals),
                 samples=_samples(read_at, resume.offset),
             )
-            text = json.dumps(asdict(facts)).encode() + b"\n" + index.packed(resume.mail)
+            text = json.dumps(facts._asdict()).encode() + b"\n" + index.packed(resume.mail)
             self._directory.mkdir(mode=0o700, exist_ok=True)
             new = self._path(source).with_suffix(".new")
             with open(private.opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:

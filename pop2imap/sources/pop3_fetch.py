@@ -27,6 +27,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pop2imap.errors import ConnectionLost, InternalError, ProtocolError
 from pop2imap.model import Key, Ref
@@ -65,8 +66,7 @@ class Experience:
             self.strikes[ref.key] += strikes
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One message to ask for. ``weight`` is what the answer is expected to bring, in octets; ``retrieves`` is
     False for what a server does not count as fetching it."""
 
@@ -76,8 +76,7 @@ class Request:
     retrieves: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     request: Request
     weight: int
     left_out: bool
@@ -134,8 +133,7 @@ class _Window:
         return any(not waiting.left_out for waiting in self._waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class TooLarge:
+class TooLarge(NamedTuple):
     """The answer was whole, and of more octets than are to be kept."""
 
     size: int

@@ -28,8 +28,9 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pop2imap.errors import ConfigError, ProtocolError
 from pop2imap.logs import said
@@ -62,17 +63,18 @@ class Reply(Enum):
     MESSAGE = "message"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command: the octets to send, and the reply that they bring. Its repr shows no octets: they may be
     a password."""
 
-    octets: bytes = field(repr=False)
+    octets: bytes
     reply: Reply
 
+    def __repr__(self) -> str:
+        return f"Command(reply={self.reply})"
 
-@dataclass(frozen=True, slots=True)
-class Status:
+
+class Status(NamedTuple):
     """``+OK`` or ``-ERR``. ``code`` is the response code in upper case without brackets (RFC 2449 8), made
     printable, or empty; ``text`` is the rest, the server's own: ``words`` is what people may see."""
 
@@ -93,15 +95,13 @@ class Challenge:
     """``+ ``: the server asks for the next step of a SASL exchange (RFC 5034 4). Never a success."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """Some lines of a list, without line ends and stuffed dots: never empty."""
 
     lines: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """Some octets of a message, exactly as they are in it: never empty."""
 
     octets: bytes

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pop2imap.errors import FolderError
 from pop2imap.model import Batch, Found, Mailbox, Outcome
 from pop2imap.net import Bell
 
 
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
+class TargetFacts(NamedTuple):
     """What a target says of itself after login. Quota numbers are octets and messages; None: not known.
     ``folders``: what it holds, as people write it; names that nobody can write so are left out."""
 

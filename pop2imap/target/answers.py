@@ -12,8 +12,8 @@ where servers of note give no code.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pop2imap.errors import ProtocolError
 from pop2imap.hints import waiting_time
@@ -70,8 +70,7 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One response. ``tag`` is ``*``, ``+`` or that of a command; ``kind`` is upper case (OK, NO, BAD, BYE,
     FETCH …; empty for ``+``); ``code`` and ``argument`` are those of a response code, if there is one.
     ``text`` is the server's own: make it printable before anybody sees it."""

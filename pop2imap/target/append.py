@@ -92,7 +92,8 @@ def date_time(date: datetime) -> bytes:
     The epoch itself is written as one second later: QUIRK(Cyrus, Courier) would store it as "now".
     """
     utc = max(date.astimezone(UTC), EARLIEST + timedelta(seconds=1))
-    return f'"{utc.day:02}-{_MONTHS[utc.month - 1]}-{utc.year:04} {utc:%H:%M:%S} +0000"'.encode("ascii")
+    clock = utc.isoformat()[11:19]  # many times as fast as strftime
+    return f'"{utc.day:02}-{_MONTHS[utc.month - 1]}-{utc.year:04} {clock} +0000"'.encode("ascii")
 
 
 def quoted(text: bytes) -> bytes:

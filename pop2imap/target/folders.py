@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pop2imap.errors import FolderError
 from pop2imap.text import printable
@@ -66,8 +66,7 @@ WELL_KNOWN: dict[str, tuple[str, ...]] = {
 _USES = {use.lower(): use for use in (*WELL_KNOWN, "\\All", "\\Flagged", "\\Important")}
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One mailbox as LIST shows it, its attributes in lower case."""
 
     name: str

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pop2imap import net
@@ -182,7 +181,7 @@ class ImapTarget:
             elif one.error is not None:
                 raise one.error
         mailbox = self._mailbox(session, look)
-        return replace(mailbox, above=tuple(level for level in made if level != there))
+        return mailbox._replace(above=tuple(level for level in made if level != there))
 
     def _make(self, folder: str, name: str, made: list[str]) -> str:
         """Create what is missing, and add its names to ``made``. Returns the server's spelling."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from pop2imap.model import Octets
 from pop2imap.target import TargetFacts
@@ -26,8 +26,7 @@ OVERLAP = 512
 """Octets in which a boundary is declared, at most: what is looked at together across two chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Foretold:
+class Foretold(NamedTuple):
     """What is wrong with a message for this server: why, in words, and the repairs that would mend it (names of
     :mod:`pop2imap.repair`; none: nothing would)."""
 

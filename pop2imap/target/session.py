@@ -15,8 +15,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from imapclient.imap_utf7 import decode as decode_mutf7
 from imapclient.imap_utf7 import encode as encode_mutf7
@@ -61,8 +60,7 @@ WIDEST_RANGE = 65_536
 """UIDs of one FETCH of a survey; wider where many are missing, so that one answer stays bounded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """What STATUS says of a mailbox. None: the server did not say."""
 
     uidvalidity: int | None
@@ -71,8 +69,7 @@ class Status:
     append_limit: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(NamedTuple):
     """What SELECT or EXAMINE says of a mailbox. None: the server did not say. Flags are lower case."""
 
     uidvalidity: int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pop2imap.journal import Entry, JournalReader
 from pop2imap.listed import LOOKUP, Chosen
@@ -22,8 +22,7 @@ NEW, UNNAMED = "new", "unnamed"
 WORDS = (*(account.value for account in Account), NEW, UNNAMED)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFound:
+class SourceFound(NamedTuple):
     """What there is to say of a source. ``suspects`` has, for messages that were read, what in them servers change;
     only those in which there is anything."""
 
@@ -93,8 +92,7 @@ def _word(entry: Entry | None) -> str:
     return entry.account.value if entry is not None else NEW
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """What is kept of a message that was read, or was to be. ``digest`` None: it did not come. ``named``: only now."""
 
     key: Key | None
@@ -145,8 +143,7 @@ def _compare(
             if entry.digest not in {None, one.digest}:
                 different += 1
                 problems.append(_changed(one.key, one, entry))
-    return replace(
-        report,
+    return report._replace(
         counts={word: counts[word] for word in WORDS if counts[word]},
         read=report.read + read,
         different=report.different + different,

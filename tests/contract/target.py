@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -359,7 +358,7 @@ class TargetContract:
         mailbox = target.prepare("INBOX")
         (uid,) = uids(append(target, mailbox, [upload(PLAIN)]))
         with pytest.raises(FolderError):
-            target.erase(replace(mailbox, uidvalidity=mailbox.uidvalidity + 1), [uid])
+            target.erase(mailbox._replace(uidvalidity=mailbox.uidvalidity + 1), [uid])
         assert [one.uid for one in target.survey(mailbox, 1)] == [uid]
 
     def test_only_an_empty_folder_without_others_below_it_is_removed(

@@ -7,7 +7,6 @@ import re
 import ssl
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +80,7 @@ def test_a_certificate_that_proves_nothing_ends_it(
     server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.context.load_cert_chain(own)
     trusted = None if certificate == "localhost" else own
-    error = refused(server, replace(server.address(transport), ca_file=trusted), TlsRefused)
+    error = refused(server, server.address(transport)._replace(ca_file=trusted), TlsRefused)
     assert "not to be trusted" in error.what
     assert re.search(words, str(error.__cause__))
 

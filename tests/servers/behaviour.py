@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from email import message_from_bytes
 
+from pop2imap.octets import from_bytes
+
 EMPTY = "the message is empty: no IMAP server takes that"
 """Why such a message is refused everywhere: it is our doing. Dovecot and Cyrus say no, Courier would store CRLF."""
 
@@ -187,3 +189,8 @@ SETUPS = {
         lacks=frozenset({"MULTIAPPEND", "LITERAL+", "LITERAL-", "SPECIAL-USE", "UNSELECT"}),
     ),
 }
+
+
+def match_digest(octets: bytes) -> bytes:
+    """The match digest of a message."""
+    return from_bytes(octets).match_digest

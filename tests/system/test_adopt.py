@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from pop2imap.octets import match_digest
 from tests.conftest import ServerFactory
 from tests.faults.proxy import Fault, Proxy, Side, after, calling, cut
+from tests.servers.behaviour import match_digest
 from tests.servers.server import Server
 from tests.system import readback
 from tests.system.program import Ran, run, start

@@ -21,7 +21,7 @@ import pytest
 
 from pop2imap.credentials import Secret
 from pop2imap.model import Account, Message
-from pop2imap.octets import from_bytes, match_digest
+from pop2imap.octets import from_bytes
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.sources.pop3 import Pop3Source
 from pop2imap.verify.rewrites import named, suspects
@@ -30,7 +30,7 @@ from tests.corpus import Sample, dates_of, write_maildir, write_mbox
 from tests.corpus.awkward import awkward, on_the_wire
 from tests.corpus.awkward.extremes import LARGE
 from tests.fakes.pop3_server import USER, Maildrop, Pop3Server
-from tests.servers.behaviour import SETUPS, Setup, words_of
+from tests.servers.behaviour import SETUPS, Setup, match_digest, words_of
 from tests.servers.dovecot import Dovecot
 from tests.servers.server import PASSWORD, Server
 from tests.system import readback

@@ -18,10 +18,9 @@ from signal import SIGKILL
 
 import pytest
 
-from pop2imap.octets import match_digest
 from tests.conftest import ServerFactory
 from tests.corpus import RULES_TOML, Sample, Via, corpus, dates_of, write_mbox
-from tests.servers.behaviour import SETUPS, Setup, words_of
+from tests.servers.behaviour import SETUPS, Setup, match_digest, words_of
 from tests.servers.server import Server
 from tests.system.difference import Row, explain, found_in
 from tests.system.maildrop import deliver, served

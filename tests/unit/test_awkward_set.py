@@ -12,14 +12,14 @@ import pytest
 from pop2imap import dates
 from pop2imap.headers import Headers
 from pop2imap.model import DateFrom, Message
-from pop2imap.octets import from_bytes, match_digest
+from pop2imap.octets import from_bytes
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.target import TargetFacts
 from pop2imap.target.linter import Linter
 from tests.corpus import Sample, write_mbox
 from tests.corpus.awkward import THEMES, awkward, on_the_wire
 from tests.corpus.awkward.lookalikes import BOOK_KEEPING
-from tests.servers.behaviour import SETUPS
+from tests.servers.behaviour import SETUPS, match_digest
 
 AT_THE_TOP = ("x-uidl", "x-account-key", "x-mozilla")
 """Lines that are book-keeping only where a message begins; the first words of their names."""

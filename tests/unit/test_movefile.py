@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -240,7 +239,7 @@ def test_what_was_written_reads_as_the_same_move(tmp_path: Path) -> None:
     again = assemble(CommandLine(), load(tmp_path, dump(config)), {})
     source = again.sources[0]
     assert source.secret is None, "a command could hold a secret in its arguments"
-    assert replace(source, secret=config.sources[0].secret) == config.sources[0]
+    assert source._replace(secret=config.sources[0].secret) == config.sources[0]
     assert again.sources[1] == config.sources[1]
     assert again.target == config.target
     assert again.allow_cleartext

@@ -17,7 +17,7 @@ from pop2imap.octets import (
     from_bytes,
     from_chunks,
 )
-from tests.servers.behaviour import courier_keeps, cyrus_keeps, dovecot_keeps
+from tests.servers.behaviour import courier_keeps, cyrus_keeps, dovecot_keeps, match_digest
 
 AWKWARD = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\r\n", b"\0", b"\xe9", b"a", b"Subject: x", b" "]),
@@ -77,10 +77,6 @@ def test_an_unwritable_spool_is_a_clear_error(tmp_path: Path) -> None:
     writer = OctetsWriter(tmp_path / "missing", spool_at=10)
     with pytest.raises(LocalIOError, match=r"missing: cannot spool a large message"):
         writer.write(b"x" * 11)
-
-
-def match_digest(octets: bytes) -> bytes:
-    return from_bytes(octets).match_digest
 
 
 HEAD = b"From: a@example.com\r\nSubject: caf\xe9\r\n\r\n"

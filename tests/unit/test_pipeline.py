@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,7 +165,7 @@ class Sessions(Wire):
 def test_each_folder_keeps_to_one_of_the_sessions() -> None:
     line = Line((decided(n) for n in range(1, 41)), Sessions(3), connections=3)
     line.places.batch_of = 1
-    line.places.mailbox_of = lambda number: replace(MAILBOX, name=f"folder {number % 4}")
+    line.places.mailbox_of = lambda number: MAILBOX._replace(name=f"folder {number % 4}")
     assert line.pipeline.run() is True
     sent = line.wire.of  # type: ignore[attr-defined]
     assert sorted(sent) == [0, 1, 2]
