@@ -84,12 +84,15 @@ class MatchDigest:
         return whole.digest()
 
     @classmethod
-    def of(cls, octets: bytes, digest: bytes) -> bytes:
-        """The match digest of a whole message, of which ``digest`` is the SHA-256."""
+    def of(cls, octets: bytes, digest: bytes, *, crlf_only: bool = False) -> bytes:
+        """The match digest of a whole message, of which ``digest`` is the SHA-256. ``crlf_only``: it is known that
+        there is no CR without LF, and no LF without CR."""
         matched = cls()
         if b"\0" in octets or not (octets.isascii() or octets[: matched._end_of_head(octets)].isascii()):
             matched.update(octets)
             return matched.digest()
+        if crlf_only and octets.endswith(b"\r\n") and not octets.endswith(b"\n\r\n"):
+            return digest
         lines = octets.replace(b"\r", b"")
         if not lines.endswith(b"\n") or lines.endswith(b"\n\n"):
             lines = lines.rstrip(b"\n") + b"\n"
@@ -167,11 +170,13 @@ class StoredOctets:
     the last reference goes, or with the process. Whatever reads from it may raise LocalIOError.
     """
 
-    __slots__ = ("_file", "_likely_sizes", "_match_digest", "_memory", "digest", "size")
+    __slots__ = ("_file", "_likely_sizes", "_match_digest", "_memory", "crlf_only", "digest", "size")
 
     def __init__(
         self, size: int, digest: bytes, *, memory: bytes = b"", file: _SpoolFile | None = None
     ) -> None:
+        self.crlf_only = False
+        """Whether whoever has written them knows that there is no CR without LF, and no LF without CR."""
         self.size = size
         self.digest = digest
         self._memory = memory
@@ -184,7 +189,7 @@ class StoredOctets:
         """See :class:`MatchDigest`. Taken when first asked for."""
         if self._match_digest is None:
             if self._file is None:
-                self._match_digest = MatchDigest.of(self._memory, self.digest)
+                self._match_digest = MatchDigest.of(self._memory, self.digest, crlf_only=self.crlf_only)
             else:
                 self._match_digest = _match_digest(self.chunks())
         return self._match_digest

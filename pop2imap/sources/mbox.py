@@ -245,6 +245,7 @@ class MboxSource:
             )
             if whole:
                 octets = from_chunks(piece.octets(self._unquote), self._spool)
+                octets.crlf_only = piece.crlf_only
                 if piece.digest != self._index.digest(at):
                     if self._memory:
                         self._memory.forget(self.id)

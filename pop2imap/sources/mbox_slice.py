@@ -68,6 +68,8 @@ class Slice:
         self.from_line = read_fully(read_at, offset, start - offset)
         self._crlf_before = self.from_line.endswith(b"\r\n")
         self._sha = hashlib.sha256()
+        self.crlf_only = True
+        """Whether all line ends of what was given so far have become CRLF, and no CR was anywhere else."""
         self.head = self._read_head()
         self._head = self.head.sendable(keep=keep_headers, exact_length=exact_length)
 
@@ -106,6 +108,7 @@ class Slice:
         return self._sha.digest()
 
     def _sendable(self, octets: bytes) -> bytes:
+        self.crlf_only = self.crlf_only and not self.head.crlf and b"\r" not in octets
         return octets if self.head.crlf else octets.replace(b"\n", b"\r\n")
 
     def _read_head(self) -> Head:

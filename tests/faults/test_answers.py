@@ -270,7 +270,7 @@ def test_a_short_pause_that_a_maildrop_asks_for_is_made(
     source, target = scripted.pop3(), scripted.imap()
     first = scripted.run(source, target)
     assert first.exit_code is ExitCode.OK, first.text()
-    assert scripted.waited == pytest.approx(40)
+    assert scripted.waited >= 39.9  # and more, where what had gone before was slow
     scripted.check(source, target, as_scripted, first)
 
 

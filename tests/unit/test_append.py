@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pop2imap.errors import InternalError
 from pop2imap.model import Upload
-from pop2imap.octets import from_bytes
+from pop2imap.octets import SPOOL_AT, from_bytes
 from pop2imap.target.append import (
     ALWAYS_SYNCHRONISE,
     LITERAL_MINUS,
@@ -156,13 +156,14 @@ def test_only_small_literals_do_not_wait() -> None:
 
 
 def test_large_messages_leave_in_pieces() -> None:
-    talk = conversation([[upload(b"x" * 1_000_000)]])
+    size = 2 * SPOOL_AT
+    talk = conversation([[upload(b"x" * size)]])
     pieces = []
     while piece := talk.next_octets():
         pieces.append(piece)
     assert len(pieces) > 2
     assert max(map(len, pieces)) < 2 * SEND_AT
-    assert b"".join(pieces).endswith(b" {1000000+}\r\n" + b"x" * 1_000_000 + b"\r\n")
+    assert b"".join(pieces).endswith(b" {%d+}\r\n" % size + b"x" * size + b"\r\n")
 
 
 def test_small_messages_leave_together() -> None:

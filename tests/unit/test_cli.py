@@ -92,7 +92,7 @@ HEAVY = {
     *("sqlalchemy", "pydantic", "tqdm", "rich", "email_validator", "keyring", "asyncio"),
     *("sqlite3", "imapclient", "re2", "ssl"),
 }
-NEEDED_TO_MOVE = {"sqlite3", "imapclient", "re2", "ssl"}
+NEEDED_TO_MOVE = {"sqlite3", "imapclient", "ssl"}
 """By a move from POP3 to IMAP, with no file of rules and no bar. The whole time that it takes to begin goes here."""
 
 

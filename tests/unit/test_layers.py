@@ -30,7 +30,17 @@ LAYERS = (
     {
         *("octets", "charsets", "addresses", "headers", "dates", "net", "credentials", "logs", "endpoints"),
         *("hints", "providers", "rates"),
-        *("config", "movefile", "movefile_writer", "options", "private", "quarantine", "repair", "sizes"),
+        *(
+            "config",
+            "movefile",
+            "memory",
+            "movefile_writer",
+            "options",
+            "private",
+            "quarantine",
+            "repair",
+            "sizes",
+        ),
     },
     {"sources", "rules", "target", "journal", "report", "progress"},
     {

@@ -138,3 +138,14 @@ def test_short_reads_are_made_up_for() -> None:
     text = b"0123456789"
     assert read_fully(lambda offset, most: text[offset : offset + min(most, 3)], 2, 6) == b"234567"
     assert read_fully(lambda offset, most: text[offset : offset + min(most, 3)], 8, 6) == b"89"
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"x", b">From a\n", b" "]), max_size=12).map(b"".join)
+)
+def test_what_is_known_of_line_ends_is_true(body: bytes) -> None:
+    piece = slice_of(b"A: b\n\n" + body)
+    octets = b"".join(piece.octets(Unquote.EVERY))
+    assert piece.crlf_only == (b"\r" not in body)
+    if piece.crlf_only:
+        assert octets.count(b"\r\n") == octets.count(b"\r") == octets.count(b"\n")
