@@ -12,21 +12,20 @@ is never captured, since nobody knows what a failing command prints.
 
 from __future__ import annotations
 
-import getpass
 import os
-import shlex
 import stat
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from enum import Enum
-from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from pop2imap.errors import AuthenticationFailed, ConfigError, UsageError
 from pop2imap.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMMAND_SECONDS = 300.0
 """How long a password command may take: a person may have to find a key and touch it."""
@@ -90,6 +89,8 @@ class SecretRef(NamedTuple):
     @classmethod
     def file(cls, path: str | os.PathLike[str], origin: str, base: Path | None = None) -> SecretRef:
         """``base`` is the folder that a relative path starts from."""
+        from pathlib import Path
+
         absolute = Path(base or Path.cwd(), os.path.expanduser(os.fspath(path))).absolute()
         return cls(Place.FILE, str(absolute), origin)
 
@@ -97,6 +98,8 @@ class SecretRef(NamedTuple):
     def command(cls, command: str | tuple[str, ...], origin: str) -> SecretRef:
         """A string is split as a shell would, without any other service of a shell. Raises UsageError."""
         if isinstance(command, str):
+            import shlex
+
             try:
                 command = tuple(shlex.split(command))
             except ValueError as error:
@@ -167,7 +170,7 @@ def resolve(
         return _unnamed(side, account, ask)
     if ref.place is Place.FILE:
         assert isinstance(ref.value, str)
-        return _checked(_read_file(Path(ref.value), ref.origin), ref.origin)
+        return _checked(_read_file(ref.value, ref.origin), ref.origin)
     if ref.place is Place.COMMAND:
         assert isinstance(ref.value, tuple)
         return _checked(_run(ref.value, ref.origin, environ), ref.origin)
@@ -185,6 +188,9 @@ def ask_on_terminal() -> Ask | None:
         return None
 
     def ask(prompt: str) -> str:
+        import getpass
+        import warnings
+
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # rather nothing than an echo
             try:
@@ -230,14 +236,14 @@ def _from_keyring(account: str) -> tuple[str | None, str]:
         return None, f"; the keyring does not answer ({type(error).__name__})"
 
 
-def _read_file(path: Path, origin: str) -> str:
+def _read_file(path: str, origin: str) -> str:
     """The first line, without its line end. Raises ConfigError."""
-    where = f"{origin} {printable(str(path))}"
+    where = f"{origin} {printable(path)}"
     try:
         # O_NONBLOCK: a named pipe must not hang us before we have seen what it is
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        if path.is_symlink():
+        if os.path.islink(path):
             raise ConfigError(
                 "a password file must not be a symbolic link", where=where, todo="name the file itself"
             ) from None
@@ -252,7 +258,7 @@ def _read_file(path: Path, origin: str) -> str:
             raise ConfigError("belongs to somebody else", where=where, todo="use a file of your own")
         if status.st_mode & 0o077:
             raise ConfigError(
-                "others can read or write this file", where=where, todo=f"chmod 600 {printable(str(path))}"
+                "others can read or write this file", where=where, todo=f"chmod 600 {printable(path)}"
             )
         octets = os.read(handle, MOST_OCTETS)
     except OSError as error:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import logging
 import os
 import re
@@ -21,14 +20,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal, TextIO
-from urllib.parse import quote, quote_plus
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from pop2imap import private
 from pop2imap.credentials import alive
 from pop2imap.errors import LocalIOError
 from pop2imap.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOT = "pop2imap"
 PROGRESS = "pop2imap.progress"
@@ -122,6 +122,9 @@ def said(words: str | bytes, most: int = 200) -> str:
 
 
 def _forms(value: str) -> set[str]:
+    import json
+    from urllib.parse import quote, quote_plus
+
     octets = value.encode("utf-8", "surrogatepass")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return {
@@ -197,6 +200,8 @@ class _Json(logging.Formatter):
     """One object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        import json
+
         fields = {
             "time": _time(record),
             "level": record.levelname.lower(),

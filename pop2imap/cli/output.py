@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -29,6 +28,8 @@ def say(text: str) -> None:
 
 def say_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document, in ASCII, so that nothing in it can act on a terminal. Raises LocalIOError."""
+    import json
+
     say(json.dumps(document, indent=2, ensure_ascii=True))
 
 
