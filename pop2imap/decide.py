@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pop2imap import dates
 from pop2imap.headers import Headers
+from pop2imap.journal.values import seconds
 from pop2imap.model import FLAGGED, SEEN, DateFrom, Decision, Message, Unread
 from pop2imap.options import Mark, Options
 from pop2imap.rules import Rules
@@ -48,9 +49,9 @@ class _Dated:
     def __init__(self) -> None:
         self._positions, self._dates = array("q"), array("q")
 
-    def add(self, position: int, date: datetime) -> None:
+    def add(self, position: int, date: int) -> None:
         self._positions.append(position)
-        self._dates.append(int(date.timestamp()))
+        self._dates.append(date)
 
     def around(self, position: int) -> Iterator[tuple[int, datetime]]:
         """(distance, date) of the last one before ``position`` and of the first one after it."""
@@ -75,9 +76,9 @@ class Decider:
         self._settled, self._read = _Dated(), _Dated()
         self._alike: dict[frozenset[str], frozenset[str]] = {}  # few sets of flags, that many messages have
 
-    def remember(self, position: int, date: datetime | None) -> None:
-        """A message that need not be read has this date: it may be somebody's neighbour. Called in order of
-        position, before ``decide``."""
+    def remember(self, position: int, date: int | None) -> None:
+        """A message that need not be read has this date (seconds since 1970): it may be somebody's neighbour. Called
+        in order of position, before ``decide``."""
         if date is not None:
             self._settled.add(position, date)
 
@@ -93,7 +94,7 @@ class Decider:
                 held.append(item)
                 continue
             if dated is not None:
-                self._read.add(item.position, dated[0])
+                self._read.add(item.position, seconds(dated[0]))
             for earlier in held:
                 yield self._pass(earlier)
             held.clear()

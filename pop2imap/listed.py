@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import NamedTuple, overload
 from pop2imap.decide import Decider
 from pop2imap.errors import NotFinished, Pop2imapError
 from pop2imap.journal import Entry, JournalReader
+from pop2imap.journal.values import seconds
 from pop2imap.model import SETTLED, Account, Key, Ref
 from pop2imap.options import Options
 from pop2imap.progress import Progress
@@ -29,8 +30,6 @@ SAME_COUNT = 0.8
 RENUMBERED_FROM = 10
 """More than this share of the known UIDLs is gone (of at least ten), and the listing is about as long as it was:
 then the server has probably given its messages new UIDLs (a maildrop restored, moved or rebuilt)."""
-
-Lookup = Callable[[Sequence[Key]], dict[Key, Entry]]
 
 
 class Chosen(Sequence[Ref]):
@@ -83,21 +82,21 @@ def list_source(
     rules: Rules,
     rules_digest: str,
     options: Options,
-    lookup: Lookup,
-    known: int,
+    journal: JournalReader | None,
     run_start: datetime,
     builder: ReportBuilder,
     progress: Progress,
     compare_placed: bool,
     quarantine: Quarantine | None = None,
 ) -> Listed:
-    """List ``source`` and account for all that needs no reading. ``known`` is how many settled keys the
-    journal has of it. ``compare_placed``: read also what is settled, but was placed by other rules. ``quarantine``:
+    """List ``source`` and account for all that needs no reading, since the ``journal`` knows it.
+    ``compare_placed``: read also what is settled, but was placed by other rules. ``quarantine``:
     read also what was refused and is not in there.
 
     Raises NotFinished where the server seems to have renumbered its messages, unless
     ``options.accept_renumbered``.
     """
+    known = journal.known(source.id) if journal else 0
     listing = source.list(_Told(progress, source))
     progress.finish()
     builder.source_remarks(source.id, listing.remarks)
@@ -108,7 +107,7 @@ def list_source(
             listed,
             source.id,
             rules_digest,
-            lookup,
+            journal,
             builder,
             Wanted(rules_digest, options, quarantine),
             compare_placed=compare_placed,
@@ -149,7 +148,7 @@ def _drop_settled(
     listed: Listed,
     source: str,
     rules_digest: str,
-    lookup: Lookup,
+    journal: JournalReader | None,
     builder: ReportBuilder,
     wanted: Wanted,
     *,
@@ -157,17 +156,32 @@ def _drop_settled(
 ) -> tuple[int, int]:
     """Account for what needs no reading. Returns how many are settled, and how many of these by other rules."""
     found = other_rules = 0
-    refs = listed.listing.refs
+    refs, put = listed.listing.refs, listed.ledger.put
+    in_short = journal is not None and not journal.any_repaired
     for start in range(0, len(refs), LOOKUP):
         chunk = list(refs[start : start + LOOKUP])
-        entries = lookup([ref.key for ref in chunk if ref.key is not None])
+        keys = [ref.key for ref in chunk if ref.key is not None]
+        settled = journal.settled(keys) if journal and in_short else {}
+        if compare_placed:
+            settled = {key: one for key, one in settled.items() if one.rules_digest == rules_digest}
+        rest = [key for key in keys if key not in settled]
+        entries = journal.lookup(rest) if journal and rest else {}
         for ref in chunk:
-            entry = entries.get(ref.key) if ref.key is not None else None
-            if entry is None or ref.key is None:
-                if ref.key is None or wanted(entry):
+            if ref.key is None:
+                listed.todo.add(ref)
+                continue
+            if (known := settled.get(ref.key)) is not None:
+                listed.decider.remember(ref.position, known.seconds)
+                found += 1
+                other_rules += known.rules_digest != rules_digest
+                put(ref.position, known.account, known.size or ref.size)
+                continue
+            entry = entries.get(ref.key)
+            if entry is None:
+                if wanted(entry):
                     listed.todo.add(ref)
                 continue
-            listed.decider.remember(ref.position, entry.date)
+            listed.decider.remember(ref.position, seconds(entry.date) if entry.date else None)
             if entry.account in SETTLED:
                 found += 1
                 by_others = entry.rules_digest != rules_digest
@@ -180,7 +194,7 @@ def _drop_settled(
                 listed.todo.add(ref)
                 continue
             size = entry.size or ref.size
-            listed.ledger.put(ref.position, entry.account, size)
+            put(ref.position, entry.account, size)
             if entry.repairs or entry.account in PROBLEMS:
                 _tell(builder, source, ref, ref.key, entry, size, wanted.saved(entry.digest))
     return found, other_rules

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
@@ -11,10 +10,8 @@ from pop2imap.decide import Decided
 from pop2imap.errors import HostUnavailable, Pop2imapError
 from pop2imap.forecast import Forecast
 from pop2imap.job import Job
-from pop2imap.journal import Entry
 from pop2imap.journal.history import History, read_history
 from pop2imap.listed import list_source
-from pop2imap.model import Key
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder
@@ -76,9 +73,6 @@ def _plan_source(
     progress: Progress,
     stop: threading.Event,
 ) -> None:
-    def lookup(keys: Sequence[Key]) -> dict[Key, Entry]:
-        return history.lookup(keys) if history else {}
-
     full = job.options.full
     try:
         source.open()
@@ -87,8 +81,7 @@ def _plan_source(
             rules=job.rules,
             rules_digest=job.rules_digest,
             options=job.options,
-            lookup=lookup,
-            known=history.known(source.id) if history else 0,
+            journal=history,
             run_start=run_start,
             builder=builder,
             progress=progress,

@@ -55,6 +55,15 @@ class Entry(NamedTuple):
     repairs: tuple[str, ...]
 
 
+class Settled(NamedTuple):
+    """What a later run needs to know of a message that it need not read. ``seconds`` since 1970 is its date."""
+
+    account: Account
+    size: int
+    seconds: int | None
+    rules_digest: str
+
+
 class Record(NamedTuple):
     """What is to be remembered of one message, whatever becomes of it.
 
@@ -134,6 +143,14 @@ class JournalReader(Protocol):
 
     def lookup(self, keys: Sequence[Key]) -> dict[Key, Entry]:
         """What is known of these keys; unknown ones are missing. Any number of keys."""
+
+    def settled(self, keys: Sequence[Key]) -> dict[Key, Settled]:
+        """Those of these keys that are settled: of what ``lookup`` has, what matters where nothing was repaired
+        (``any_repaired``), in half the time."""
+
+    @property
+    def any_repaired(self) -> bool:
+        """Whether any copy was repaired. Looks at all of them."""
 
     def intents(self, mailbox: str) -> list[Placement]:
         """Every intended placement of the server's mailbox ``mailbox``, in order of id."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from pop2imap.journal import Entry, Placement, Problem
+from pop2imap.journal import Entry, Placement, Problem, Settled
 from pop2imap.journal import statements as say
 from pop2imap.journal.values import INTENDED, UNDOING, moment, storable
 from pop2imap.model import Account, Key
@@ -63,17 +63,44 @@ class Reader(ABC):
         """The database within a transaction; errors as the contract has them."""
 
     def lookup(self, keys: Sequence[Key]) -> dict[Key, Entry]:
+        found: dict[Key, Entry] = {}
+        with self._reading() as database:
+            for number, some in self._by_source(database, keys):
+                found.update(self._entries(database, number, some))
+        return found
+
+    def settled(self, keys: Sequence[Key]) -> dict[Key, Settled]:
+        found: dict[Key, Settled] = {}
+        with self._reading() as database:
+            rules: dict[int | None, str] = {None: ""}
+            for source, some in self._by_source(database, keys):
+                wanted = {(storable(key.name), key.nth): key for key in some}
+                for name, nth, account, size, seconds, number in named(
+                    database, say.SETTLED_MESSAGES, source, wanted
+                ):
+                    if number not in rules:
+                        rules[number] = self._name(database, "texts", number)
+                    if key := wanted.get((name, nth)):
+                        found[key] = Settled(ACCOUNTS[account], size, seconds, rules[number])
+        return found
+
+    @property
+    def any_repaired(self) -> bool:
+        with self._reading() as database:
+            return scalar(database, say.REPAIRED) is not None
+
+    def _by_source(
+        self, database: sqlite3.Connection, keys: Iterable[Key]
+    ) -> Iterator[tuple[int, list[Key]]]:
+        """The keys of each source that is known, with its number, some at a time."""
         by_source: dict[str, list[Key]] = defaultdict(list)
         for key in keys:
             by_source[key.source].append(key)
-        found: dict[Key, Entry] = {}
-        with self._reading() as database:
-            for source, its_keys in by_source.items():
-                number = self._number(database, "sources", source)
-                if number is not None:
-                    for chunk in chunked(its_keys):
-                        found.update(self._entries(database, number, chunk))
-        return found
+        for source, its_keys in by_source.items():
+            number = self._number(database, "sources", source)
+            if number is not None:
+                for some in chunked(its_keys):
+                    yield number, some
 
     def _entries(self, database: sqlite3.Connection, source: int, keys: Sequence[Key]) -> dict[Key, Entry]:
         wanted = {(storable(key.name), key.nth): key for key in keys}

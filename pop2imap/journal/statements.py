@@ -47,6 +47,11 @@ ENTRIES = (
     "p.folder, p.mailbox, p.state, p.repairs "
     f"FROM messages m LEFT JOIN placements p ON p.message = m.id {_NAMED}"
 )
+SETTLED_MESSAGES = (
+    "SELECT m.name, m.nth, m.account, m.size, m.date, m.rules FROM messages m "
+    f"{_NAMED} AND m.account IN ({_SETTLED})"
+)
+REPAIRED = "SELECT id FROM placements WHERE repairs <> '' LIMIT 1"
 ADD_MESSAGE = (
     "INSERT INTO messages (id, source, name, nth, account, size, digest, date, date_from, copies, why, rules, reason, "
     "subject, run, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -110,6 +110,27 @@ class JournalContract:
         wanted = [key("same", nth) for nth in range(9_000, 9_010)]
         assert [entry.size for entry in journal.lookup(wanted).values()] == list(range(9_000, 9_010))
 
+    def test_what_is_settled_is_told_in_short_as_it_is_at_length(self, journal: Journal) -> None:
+        ids = intend(journal, "stored", "intended", "refused")
+        journal.settle([(ids[0], Stored(7, 11)), (ids[2], Refused("no"))])
+        journal.present(record("present", date=None, rules_digest=""), placement("present"), 12)
+        journal.note([record("skipped", Account.SKIPPED), record("lent", Account.PRESENT, size=3)])
+        names = ("stored", "intended", "refused", "present", "skipped", "lent", "other")
+        keys = [key(name) for name in names]
+        entries, settled = journal.lookup(keys), journal.settled(keys)
+        assert [one.name for one in settled] == ["stored", "present", "lent"]
+        for one, told in settled.items():
+            entry = entries[one]
+            seconds = int(entry.date.timestamp()) if entry.date else None
+            assert told == (entry.account, entry.size, seconds, entry.rules_digest)
+        assert journal.settled([]) == {}
+
+    def test_it_is_known_whether_anything_was_repaired(self, journal: Journal) -> None:
+        intend(journal, "a")
+        assert not journal.any_repaired
+        intend(journal, "b", repairs=("nul",))
+        assert journal.any_repaired
+
     def test_a_new_note_replaces_the_old_one(self, journal: Journal) -> None:
         journal.note([record("a", Account.UNREADABLE, reason="garbled", digest=None, date=None)])
         journal.note([record("a", Account.SKIPPED, reason="by rule", rules_digest="rules-2")])

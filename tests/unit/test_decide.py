@@ -78,7 +78,7 @@ def test_undated_messages_take_the_date_of_the_nearest_neighbour_also_at_the_hea
 
 def test_a_settled_neighbour_that_is_not_read_again_lends_its_date() -> None:
     decider = Decider(toml.default(), Options(), "INBOX", NOW)
-    decider.remember(2, datetime(2001, 2, 3, tzinfo=UTC))
+    decider.remember(2, int(datetime(2001, 2, 3, tzinfo=UTC).timestamp()))
     item = only(list(decider.decide([message(3)])))
     assert (item.date.year, item.date_from) == (2001, DateFrom.NEIGHBOUR)
 
