@@ -118,7 +118,7 @@ class JournalContract:
         names = ("stored", "intended", "refused", "present", "skipped", "lent", "other")
         keys = [key(name) for name in names]
         entries, settled = journal.lookup(keys), journal.settled(keys)
-        assert [one.name for one in settled] == ["stored", "present", "lent"]
+        assert {one.name for one in settled} == {"stored", "present", "lent"}
         for one, told in settled.items():
             entry = entries[one]
             seconds = int(entry.date.timestamp()) if entry.date else None
