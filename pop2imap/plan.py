@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pop2imap.decide import Decided
 from pop2imap.errors import HostUnavailable, Pop2imapError
 from pop2imap.forecast import Forecast
 from pop2imap.job import Job
-from pop2imap.journal.history import History, read_history
+from pop2imap.journal import place
 from pop2imap.listed import list_source
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder
 from pop2imap.sameness import refuse_same
 from pop2imap.sources import Source
+
+if TYPE_CHECKING:
+    from pop2imap.journal.history import History
 
 
 def plan(
@@ -33,7 +38,7 @@ def plan(
             facts = target.open()
         except HostUnavailable as error:
             unreachable = error
-        history = read_history(job.options.state_dir, target.identity)
+        history = _history(job.options.state_dir, target.identity)
         if history is not None:
             stack.callback(history.close)
             job.rules.remember(history.folders())
@@ -61,6 +66,16 @@ def plan(
         ours = history.folders() if history else {}
         for folder in builder.folders:
             builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
+
+
+def _history(state_dir: Path, identity: str) -> History | None:
+    """See :func:`pop2imap.journal.history.read_history`; with it comes SQLAlchemy, for which most plans, being the
+    first, need not wait."""
+    if not place.directory(state_dir, identity).exists():
+        return None
+    from pop2imap.journal.history import read_history
+
+    return read_history(state_dir, identity)
 
 
 def _plan_source(
