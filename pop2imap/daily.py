@@ -16,6 +16,7 @@ from datetime import datetime
 from pop2imap.errors import DailyLimitReached
 from pop2imap.journal import Journal
 from pop2imap.journal.traffic import TARGET
+from pop2imap.listed import Chosen
 from pop2imap.model import Message, Ref, Unread
 from pop2imap.options import Options
 from pop2imap.providers import Provider, host_of, recognise
@@ -102,14 +103,14 @@ class SourceDay:
         self.over: DailyLimitReached | None = None
         """Why not everything may come."""
 
-    def parts(self, todo: Sequence[Ref]) -> Iterator[Sequence[Ref]]:
+    def parts(self, todo: Chosen) -> Iterator[Chosen]:
         """``todo`` in parts, each of which is counted. Whoever asks for the next one has read the one before whole."""
         if self._quota is None:
             yield todo
             return
         at = 0
         while at < len(todo):
-            sizes = list(_first_part(todo[at:]))
+            sizes = list(_first_part(todo, at))
             number = self._quota.fits(sizes)
             if not number:
                 self.over = self._quota.reached(sizes[0])
@@ -135,11 +136,11 @@ class SourceDay:
             yield item
 
 
-def _first_part(refs: Sequence[Ref]) -> Iterator[int]:
-    """The sizes of the first messages, up to ``PART`` octets in all, or of the first one."""
+def _first_part(refs: Sequence[Ref], start: int) -> Iterator[int]:
+    """The sizes of the first messages from ``start`` on, up to ``PART`` octets in all, or of the first one."""
     total = 0
-    for ref in refs:
-        size = _expected(ref)
+    for index in range(start, len(refs)):
+        size = _expected(refs[index])
         if total and total + size > PART:
             return
         total += size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -35,24 +35,37 @@ then the server has probably given its messages new UIDLs (a maildrop restored, 
 class Chosen(Sequence[Ref]):
     """Some refs of a listing, kept by position: eight octets each, since a listing may be long."""
 
-    def __init__(self, refs: Sequence[Ref], positions: array[int] | None = None) -> None:
+    def __init__(self, refs: Sequence[Ref]) -> None:
         self._refs = refs
-        self._positions = array("q") if positions is None else positions
+        self.positions = array("q")
+        self.octets = 0
+        """Their sizes, by the listing, in all."""
+        self.unnamed = 0
+        """How many of them have no key yet."""
 
     def add(self, ref: Ref) -> None:
-        self._positions.append(ref.position)
+        self.positions.append(ref.position)
+        self.octets += ref.size
+        self.unnamed += ref.key is None
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     @overload
     def __getitem__(self, index: int) -> Ref: ...
     @overload
     def __getitem__(self, index: slice) -> Chosen: ...
     def __getitem__(self, index: int | slice) -> Ref | Chosen:
-        if isinstance(index, slice):
-            return Chosen(self._refs, self._positions[index])
-        return self._refs[self._positions[index] - 1]
+        if not isinstance(index, slice):
+            return self._refs[self.positions[index] - 1]
+        some = Chosen(self._refs)
+        for position in self.positions[index]:
+            some.add(self._refs[position - 1])
+        return some
+
+    def __iter__(self) -> Iterator[Ref]:
+        refs = self._refs
+        return (refs[position - 1] for position in self.positions)
 
 
 @dataclass(slots=True)
@@ -113,8 +126,7 @@ def list_source(
             compare_placed=compare_placed,
         )
         listed.vanished = max(known - found, 0) if listing.complete else 0
-        named = all(ref.key is not None for ref in listed.todo)
-        if source.kind == "pop3" and named and not options.accept_renumbered:
+        if source.kind == "pop3" and not listed.todo.unnamed and not options.accept_renumbered:
             _ask_if_renumbered(source.id, known, listed.vanished, len(listing.refs))
     except Pop2imapError:
         listed.rest_is_pending()

@@ -28,8 +28,8 @@ from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
-from pop2imap.listed import Listed, Renamed, Wanted, list_source
-from pop2imap.model import SETTLED, Account, Key, Mailbox, Octets, Ref
+from pop2imap.listed import Chosen, Listed, Renamed, Wanted, list_source
+from pop2imap.model import SETTLED, Account, Key, Mailbox, Octets
 from pop2imap.opening import Openings
 from pop2imap.pipeline import Pipeline, Stop, pause
 from pop2imap.placing import Placer
@@ -264,9 +264,7 @@ class _Run:
                 listed.rest_is_pending()
                 self.progress.finish()
             self.cut_short = self.cut_short or len(todo) < len(listed.todo)
-            settled = whole and listed.ledger.tally.all_in(
-                SETTLED | {Account.SKIPPED}, [ref.position for ref in todo[:read]]
-            )
+            settled = whole and listed.ledger.tally.all_in(SETTLED | {Account.SKIPPED}, todo.positions[:read])
         finally:
             remarks = source.close(settled=settled)
             if self.pipeline is not None:
@@ -275,13 +273,13 @@ class _Run:
         if day.over:
             raise day.over
 
-    def _within_limit(self, listed: Listed) -> tuple[Sequence[Ref], int | None]:
+    def _within_limit(self, listed: Listed) -> tuple[Chosen, int | None]:
         """What to read, and how many of it to place at most (None: all). What is settled shows only in the reading
         where the source cannot name its messages before."""
         if self.job.options.limit is None:
             return listed.todo, None
         left = 0 if self.cut_short else self._left()
-        if left and any(ref.key is None for ref in listed.todo):
+        if left and listed.todo.unnamed:
             return listed.todo, left
         return listed.todo[:left], None
 
@@ -293,7 +291,7 @@ class _Run:
         self,
         source: Source,
         listed: Listed,
-        todo: Sequence[Ref],
+        todo: Chosen,
         most: int | None,
         folders: Folders,
         day: SourceDay,
@@ -301,7 +299,7 @@ class _Run:
         """Read them and place them. Returns whether it came to its end."""
         if not todo:
             return True
-        self.progress.start("moving", sum(ref.size for ref in todo), len(todo))
+        self.progress.start("moving", todo.octets, len(todo))
         budgets = Budgets()
         placer = self._placer(source, listed, todo, most, folders, budgets)
         items = listed.decider.decide(day.counted(source.read(todo)))
@@ -323,15 +321,14 @@ class _Run:
         self,
         source: Source,
         listed: Listed,
-        todo: Sequence[Ref],
+        todo: Chosen,
         most: int | None,
         folders: Folders,
         budgets: Budgets,
     ) -> Placer:
-        unnamed = any(ref.key is None for ref in todo)
 
         def known(key: Key) -> Entry | None:
-            if unnamed:  # then its source could name it only now
+            if todo.unnamed:  # then its source could name it only now
                 return self.journal.lookup([key]).get(key)
             return listed.entries.get(key)
 

@@ -102,11 +102,11 @@ def _plan_source(
             progress=progress,
             compare_placed=True,
         )
-        if any(ref.key is None for ref in listed.todo):
+        if listed.todo.unnamed:
             builder.remark(
                 f"{source.id} does not name all its messages: which were moved before is not foreseen"
             )
-        progress.start(f"looking at {source.id}", sum(ref.size for ref in listed.todo), len(listed.todo))
+        progress.start(f"looking at {source.id}", listed.todo.octets, len(listed.todo))
         try:
             if forecast.target is not None and not job.options.allow_same_account:
                 refuse_same(source, listed.listing, forecast.target, history)

@@ -231,7 +231,7 @@ class MboxSource:
 
     def _read(self, ref: Ref, read_at: ReadAt, *, whole: bool) -> Message | Unread:
         at = ref.position - 1
-        key = self._index.key(at)
+        key = ref.key or self._index.key(at)
         try:
             if at == len(self._index) - 1 and (reason := self._not_yet(self._opened())):
                 return Unread(ref.position, key, Account.PENDING, reason)

@@ -18,6 +18,7 @@ from pop2imap.errors import DailyLimitReached, ExitCode
 from pop2imap.job import Job
 from pop2imap.journal.store import open_journal
 from pop2imap.journal.traffic import TARGET
+from pop2imap.listed import Chosen
 from pop2imap.migrate import migrate
 from pop2imap.model import Account, Ref
 from pop2imap.options import Mark, Options
@@ -210,7 +211,7 @@ def test_the_limit_of_a_run_holds_over_the_parts(week: Week, monkeypatch: pytest
 
 
 def test_without_a_limit_there_is_one_part_and_nothing_is_counted() -> None:
-    refs, items = [Ref(1, None, 5)], iter(())
+    refs, items = Chosen([Ref(1, None, 5)]), iter(())
     day = SourceDay(None)
     assert [part is refs for part in day.parts(refs)] == [True]
     assert day.counted(items) is items
