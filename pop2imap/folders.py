@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pop2imap.errors import FolderError
 from pop2imap.inventory import Inventory
@@ -32,21 +32,33 @@ class Folders:
 
     def mailbox(self, folder: str) -> Mailbox:
         """Raises FolderError each time it is asked for a folder that cannot be made."""
-        known = self._mailboxes.get(folder)
-        if isinstance(known, Mailbox) and self._without_uid[known.name] >= ROLL:
-            known = self._roll(known)
-        if known is None:
-            try:
-                known = self._target.prepare(folder)
-                self._builder.touched(folder, known)
-                if made := (*known.above, *([known.name] if known.created else [])):
-                    self._journal.made(made)
-            except FolderError as error:
-                known = error
-            self._mailboxes[folder] = known
+        if folder not in self._mailboxes:
+            self._prepare([folder])
+        known = self._mailboxes[folder]
         if isinstance(known, FolderError):
             raise known
+        if self._without_uid[known.name] >= ROLL:
+            known = self._roll(known)
         return known
+
+    def knows(self, folder: str) -> bool:
+        """Whether it was asked for before."""
+        return folder in self._mailboxes
+
+    def foresee(self, folders: Iterable[str]) -> None:
+        """These will be needed: prepared together, they cost no more round trips than one of them."""
+        if len(new := [one for one in dict.fromkeys(folders) if one not in self._mailboxes]) > 1:
+            self._prepare(new)
+
+    def _prepare(self, folders: Sequence[str]) -> None:
+        made: list[str] = []
+        for folder, known in zip(folders, self._target.prepare_each(folders), strict=True):
+            self._mailboxes[folder] = known
+            if isinstance(known, Mailbox):
+                self._builder.touched(folder, known)
+                made += [*known.above, *([known.name] if known.created else [])]
+        if made:
+            self._journal.made(made)
 
     def _roll(self, mailbox: Mailbox) -> Mailbox:
         self._without_uid[mailbox.name] = 0

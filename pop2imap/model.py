@@ -1,7 +1,7 @@
-"""The nouns of pop2imap, one name each. Frozen data, standard library only, no I/O. What there is one of for each
-message of a long listing is a tuple, which costs a fraction of a dataclass.
+"""The nouns of pop2imap, one name each. Frozen data, standard library only, no I/O.
 
-What is made for every message is a named tuple, the rest are dataclasses: the difference is some microseconds each.
+Facts are named tuples: to make the class of a frozen dataclass costs a millisecond of each start, and to make one some
+microseconds of each message. What changes is a dataclass.
 
 source
     Where mail comes from: a POP3 maildrop or an mbox file.

@@ -22,8 +22,10 @@ that waits for its turn then, because of a limit, is not sent.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -41,6 +43,9 @@ READER_ENDS = 30.0
 
 TICK = 1.0
 """Seconds after which a waiting account thread shows that it is alive."""
+
+FORESEEN = 64
+"""Messages that are looked at before the first of them is placed."""
 
 STARVED = 0.02
 """Seconds without a message, and with nothing on the wire, after which half-filled batches are sent."""
@@ -107,6 +112,9 @@ _Event = Decided | Unread | _Blocked | _ReadEnd | _Appended
 
 class Placing(Protocol):
     """What the account thread does with what comes in (``placing.Placer``)."""
+
+    def foresee(self, items: Sequence[Decided]) -> None:
+        """These will be taken next."""
 
     def take(self, item: Decided | Unread) -> Iterable[Batch]:
         """A message was read and decided. Returns batches that are full and durable intents by now."""
@@ -214,6 +222,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events: deque[_Event] = deque()  # out of the inbox, and not looked at yet
         self._ended = threading.Event()
         self._in_flight = 0
         self._reader: threading.Thread | None = None
@@ -249,13 +258,13 @@ class Pipeline:
 
     def _account(self) -> bool:
         reading, failure = True, None
-        while reading or self._in_flight:
+        while reading or self._in_flight or self._events:
             if not self._ended.is_set() and (failure or self.placing.broken or self.stop.is_set()):
                 self._ended.set()  # the reader ends at its next message, or when its source is closed
                 reading = False
                 continue
             try:
-                event = self._inbox.get(timeout=TICK if self._in_flight else STARVED)
+                event = self._next_event()
             except queue.Empty:
                 self.placing.tick()
                 if reading and not self._in_flight:
@@ -280,6 +289,18 @@ class Pipeline:
         if failure := failure or self.placing.broken:
             raise failure
         return not self.stop.is_set()
+
+    def _next_event(self) -> _Event:
+        """What came first. Raises queue.Empty when nothing has come for some time."""
+        events = self._events
+        if not events:
+            events.append(self._inbox.get(timeout=TICK if self._in_flight else STARVED))
+            with contextlib.suppress(queue.Empty):
+                while len(events) < FORESEEN:
+                    events.append(self._inbox.get_nowait())
+            if len(events) > 1 and not self._ended.is_set():
+                self.placing.foresee([event for event in events if isinstance(event, Decided)])
+        return events.popleft()
 
     # -- lanes
 

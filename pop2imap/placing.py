@@ -149,6 +149,17 @@ class Placer:
 
     # -- what comes from the source
 
+    def foresee(self, items: Sequence[Decided]) -> None:
+        """Prepare together what folders these need, as far as it is sure that they come to be placed."""
+        new = [item for item in items if not all(map(self._folders.knows, item.decision.folders))]
+        if len(new) > 1 and self._most is None and self._quota is None and not self._other_sources:
+            self._folders.foresee(
+                folder
+                for item in new
+                if self._known(item.message.key) is None
+                for folder in item.decision.folders
+            )
+
     def take(self, item: Decided | Unread) -> Iterator[Batch]:
         if isinstance(item, Unread):
             self._take_unread(item)

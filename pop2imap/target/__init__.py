@@ -89,6 +89,9 @@ class Target(Protocol):
         """Like ``locate``, but creates and subscribes what is missing. Each call reads UIDVALIDITY and
         UIDNEXT anew. Raises FolderError."""
 
+    def prepare_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError]:
+        """The same of many folders, in order, in few round trips: a FolderError in place of what cannot be used."""
+
     def append(self, feed: Feed, session: int = 0) -> None:
         """Append what the feed gives, in order, until it ends; several batches may be on their way at once. Does not
         raise for what the network or the server does: that is an outcome, Unknown for whatever may have arrived.

@@ -166,24 +166,77 @@ class ImapTarget:
             return error
 
     def prepare(self, folder: str) -> Mailbox:
+        (prepared,) = self.prepare_each([folder])
+        if isinstance(prepared, FolderError):
+            raise prepared
+        return prepared
+
+    def prepare_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError]:
         session = self._look()
-        name = self._names.spelled(folder)
-        there = self._names.find(name)
-        made: list[str] = []
-        if there is None:
-            there = self._make(folder, name, made)
-        subscriptions = self._subscriptions(session, dict.fromkeys((*made, there)))
-        look = Look(session, folder, there, self._selected.get(there), read_only=False, created=there in made)
-        self._ask(session, *subscriptions, *look.questions)
+        made: dict[str, None] = {}
+        if len(folders) > 1:
+            self._create_ahead(session, folders, made)
+        found = [self._found_or_made(folder, made) for folder in folders]
+        there = [name for name in found if isinstance(name, str)]
+        subscriptions = self._subscriptions(session, dict.fromkeys((*made, *there)))
+        looks = [
+            one
+            if isinstance(one, FolderError)
+            else Look(session, folder, one, self._selected.get(one), read_only=False)
+            for folder, one in zip(folders, found, strict=True)
+        ]
+        self._ask(
+            session,
+            *subscriptions,
+            *(one for look in looks if isinstance(look, Look) for one in look.questions),
+        )
         for one in subscriptions:
             if isinstance(one.error, FolderError):
                 log.warning("the folder cannot be subscribed, mail programs may hide it: %s", one.error)
             elif one.error is not None:
                 raise one.error
-        mailbox = self._mailbox(session, look)
-        return mailbox._replace(above=tuple(level for level in made if level != there))
+        return [
+            self._with_made(self._seen(session, look), made) if isinstance(look, Look) else look
+            for look in looks
+        ]
 
-    def _make(self, folder: str, name: str, made: list[str]) -> str:
+    def _with_made(self, seen: Mailbox | FolderError, made: dict[str, None]) -> Mailbox | FolderError:
+        """With what was made of it, and above it, which is then nobody else's (taken out of ``made``)."""
+        if isinstance(seen, FolderError):
+            return seen
+        own = [level for level in self._names.levels(seen.name) if level in made]
+        for level in own:
+            del made[level]
+        above = tuple(level for level in own if level != seen.name)
+        return seen._replace(created=seen.name in own, above=above)
+
+    def _create_ahead(self, session: Session, folders: Iterable[str], made: dict[str, None]) -> None:
+        """Create what is missing, all at once. What the server refuses is left to ``_make``."""
+        missing: dict[str, str] = {}  # with its use
+        for folder in folders:
+            with contextlib.suppress(FolderError):
+                name = self._names.spelled(folder)
+                for level in self._names.levels(name):
+                    if not self._names.find(level):
+                        missing.setdefault(level, "")
+                if name in missing:
+                    missing[name] = self._names.use_of(folder)
+        asked = {name: Asked(session.create(name, use)) for name, use in missing.items()}
+        self._ask(session, *asked.values())
+        for name, one in asked.items():
+            if not one.value:
+                made[name] = None
+                self._names.add(name)
+
+    def _found_or_made(self, folder: str, made: dict[str, None]) -> str | FolderError:
+        """The server's spelling."""
+        try:
+            name = self._names.spelled(folder)
+            return self._names.find(name) or self._make(folder, name, made)
+        except FolderError as error:
+            return error
+
+    def _make(self, folder: str, name: str, made: dict[str, None]) -> str:
         """Create what is missing, and add its names to ``made``. Returns the server's spelling."""
         use, refusal = self._names.use_of(folder), ""
         for spelling in dict.fromkeys((name, self._names.harmless(name))):
@@ -196,7 +249,7 @@ class ImapTarget:
                 return there
         raise FolderError(f"cannot be made: {refusal}", where=printable(folder))
 
-    def _create_levels(self, name: str, use: str, made: list[str]) -> str:
+    def _create_levels(self, name: str, use: str, made: dict[str, None]) -> str:
         """Create a mailbox and what is missing above it. Returns the server's words if it refused."""
         session, refusal = self._look(), ""
         missing = [level for level in self._names.levels(name) if not self._names.find(level)]
@@ -205,7 +258,7 @@ class ImapTarget:
         for level, one in zip(missing, asked, strict=True):
             refusal = one.value
             if not refusal:
-                made.append(level)
+                made[level] = None
                 self._names.add(level)
         if any(one.value for one in asked):  # it may be there in another spelling
             self._names.relist(session.ask(session.listing()))
@@ -256,7 +309,6 @@ class ImapTarget:
             uidvalidity=uidvalidity,
             uidnext=uidnext,
             messages=messages,
-            created=look.created,
             permanent_flags=None if flags is None else flags - {ANY_KEYWORD},
             any_keyword=flags is None or ANY_KEYWORD in flags,
             append_limit=min(limits, default=None),

@@ -23,9 +23,8 @@ class Look:
         known: Selected | None,
         *,
         read_only: bool = True,
-        created: bool = False,
     ) -> None:
-        self.folder, self.name, self.read_only, self.created = folder, name, read_only, created
+        self.folder, self.name, self.read_only = folder, name, read_only
         self._known = known
         self.status = Asked(session.status(name))
         self.questions: list[Asked[Any]] = [self.status]

@@ -133,6 +133,19 @@ class TargetContract:
         assert made.messages == 0
         assert 0 < made.uidnext <= again.uidnext
 
+    def test_many_are_prepared_as_each_by_itself(self, target: Erasing) -> None:
+        asked = ["New/One", "INBOX", "New/Two", "a\r\nb", "New/One", "\\Sent", "Größe"]
+        told = target.prepare_each(asked)
+        assert isinstance(told.pop(3), FolderError)
+        del asked[3]
+        found = [one for one in told if not isinstance(one, FolderError)]
+        assert [one.folder for one in found] == asked
+        assert [one.created for one in found[:4]] == [True, False, True, False]
+        for one in found:
+            again = target.prepare(one.folder)
+            assert (again.name, again.uidvalidity, again.created) == (one.name, one.uidvalidity, False)
+        assert target.prepare_each([]) == []
+
     def test_what_was_made_is_there_for_everybody(self, target: Erasing, make: MakeTarget) -> None:
         made = target.prepare("Clients/ACME")
         other = make()

@@ -246,6 +246,15 @@ class MemoryTarget:
         assert found is not None
         return found
 
+    def prepare_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError]:
+        prepared: list[Mailbox | FolderError] = []
+        for folder in folders:
+            try:
+                prepared.append(self.prepare(folder))
+            except FolderError as error:
+                prepared.append(error)
+        return prepared
+
     def append(self, feed: Feed, session: int = 0) -> None:
         while (batch := feed.next(wait=True)) is not None:
             feed.done(batch, self._append(batch.mailbox, batch.uploads))

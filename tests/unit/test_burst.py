@@ -84,6 +84,22 @@ def test_a_folder_is_prepared_in_one_and_made_in_two() -> None:
         assert account.subscribed == {"There", "New", "New/Below"}
 
 
+def test_many_folders_are_made_in_hardly_more_than_one_is() -> None:
+    account = modern()
+    with target_on(account) as (target, _, trips):
+        target.open()
+        opened = trips.count
+        names = [f"People/{number:03}" for number in range(64)]
+        told = [
+            made for made in target.prepare_each([*names, "People", "INBOX"]) if isinstance(made, Mailbox)
+        ]
+        assert trips.since(opened) <= 3
+    assert [made.folder for made in told] == [*names, "People", "INBOX"]
+    assert [made.created for made in told] == [True] * 64 + [False] * 2
+    assert [made.above for made in told] == [("People",)] + [()] * 65
+    assert account.subscribed == {"INBOX", "People", *names}
+
+
 def test_five_hundred_folders_are_looked_at_in_few_bursts() -> None:
     names = [f"Folder {number:03}" for number in range(500)]
     account = modern(boxes={"INBOX": Box()} | {name: Box(uidvalidity=at) for at, name in enumerate(names, 7)})

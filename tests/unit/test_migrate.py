@@ -307,6 +307,23 @@ def test_a_folder_that_cannot_be_made_refuses_its_mail_only(bench: Bench) -> Non
     assert bench.held("Rest") == Counter([mail("both 2"), mail(3)])
 
 
+EACH = """
+[[rule]]
+name = "Each"
+then = { folder = "By/{subject}" }
+"""
+
+
+def test_folders_are_made_for_mail_that_is_placed_and_for_no_other(bench: Bench) -> None:
+    bench.rules = EACH.replace("{subject}", "{from}") + RULES
+    mails = [mail(number).replace(b"bob@", b"bob%d@" % number) for number in range(9)]
+    bench.run(bench.mbox(*mails), limit=2)
+    assert sorted(bench.server.mailboxes) == ["By/bob0@example.org", "By/bob1@example.org", "INBOX"]
+    bench.run(bench.mbox(*mails[:5]))
+    assert len(bench.server.mailboxes) == 6
+    assert len(bench.held("By/bob4@example.org")) == 1
+
+
 def test_a_full_target_ends_the_run_and_a_later_one_goes_on(bench: Bench) -> None:
     bench.server.fate = lambda upload: Fate.REFUSED_NOW
     report = bench.run(bench.mbox(mail(1), mail(2)))

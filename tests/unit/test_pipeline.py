@@ -29,7 +29,7 @@ from pop2imap.model import (
     Upload,
 )
 from pop2imap.octets import from_bytes
-from pop2imap.pipeline import Pipeline
+from pop2imap.pipeline import FORESEEN, Pipeline
 from pop2imap.rates import UNLIMITED, Limits
 from pop2imap.target import Feed, Target
 from pop2imap.throttle import NAP, Throttle
@@ -77,9 +77,17 @@ class Places:
         self.again: list[Batch] = []  # what takes the place of the first batch that is settled
         self.most_waiting = 0
         self.threads: set[str] = set()
+        self.taken: set[int] = set()
+        self.foreseen: list[int] = []
         self.mailbox_of: Callable[[int], Mailbox] = lambda number: MAILBOX  # of the first message of a batch
 
+    def foresee(self, items: Sequence[Decided]) -> None:
+        assert not {item.message.position for item in items} & self.taken
+        self.foreseen.append(len(items))
+
     def take(self, item: Decided | Unread) -> Iterator[Batch]:
+        if isinstance(item, Decided):
+            self.taken.add(item.message.position)
         self.threads.add(threading.current_thread().name)
         if isinstance(item, Unread):
             self.unread.append(item.position)
@@ -137,6 +145,26 @@ def test_everything_read_is_sent_in_order_by_three_threads() -> None:
     assert line.places.settled == [Stored(1, None)] * 4
     assert line.places.threads == {threading.current_thread().name}
     assert line.wire.threads == {"uploader 0"}
+
+
+def test_what_waits_is_looked_at_before_it_is_placed() -> None:
+    all_read = threading.Event()
+
+    def items() -> Iterator[Decided]:
+        yield from (decided(n) for n in range(1, 101))
+        all_read.set()
+
+    line = Line(items(), Wire())
+    take = line.places.take
+
+    def late(item: Decided | Unread) -> Iterator[Batch]:
+        assert all_read.wait(30)
+        return take(item)
+
+    line.places.take = late  # type: ignore[method-assign]
+    assert line.pipeline.run() is True
+    assert line.wire.sent == [10] * 100
+    assert max(line.places.foreseen) == FORESEEN
 
 
 def test_what_takes_the_place_of_a_refused_batch_is_sent_though_all_is_read() -> None:
