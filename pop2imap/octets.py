@@ -62,8 +62,11 @@ class MatchDigest:
         """These lines end with LF."""
         text = lines.rstrip(b"\n")
         if text:
-            self._sha.update(b"\r\n" * self._ends + text.replace(b"\n", b"\r\n"))
-            self._ends = 0
+            while self._ends:  # some at a time: a message may be made of nothing else
+                some = min(self._ends, CHUNK)
+                self._sha.update(b"\r\n" * some)
+                self._ends -= some
+            self._sha.update(text.replace(b"\n", b"\r\n"))
         self._ends += len(lines) - len(text)
 
     def _end_of_head(self, octets: bytes) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pop2imap.errors import LocalIOError
 from pop2imap.octets import (
+    CHUNK,
     SPOOL_AT,
     MatchDigest,
     OctetsWriter,
@@ -43,6 +45,22 @@ def test_pieces_make_no_difference(octets: bytes, cuts: list[int], chunk: int) -
             assert other.match_digest == whole.match_digest
             assert other.likely_sizes == whole.likely_sizes
             assert b"".join(other.chunks()) == octets
+
+
+def test_a_message_of_line_ends_alone_takes_no_memory_to_match() -> None:
+    matched, plain = MatchDigest(), hashlib.sha256(b"a")
+    matched.update(b"a")
+    tracemalloc.start()
+    try:
+        for _ in range(500):
+            matched.update(b"\n" * CHUNK)
+            plain.update(b"\r\n" * CHUNK)
+        matched.update(b"b")
+        assert tracemalloc.get_traced_memory()[1] < 10 * CHUNK
+    finally:
+        tracemalloc.stop()
+    plain.update(b"b\r\n")
+    assert matched.digest() == plain.digest()
 
 
 def test_a_large_message_does_not_stay_in_memory(tmp_path: Path) -> None:
