@@ -2,7 +2,8 @@
 
 They keep no journal, look at no answer but for OK, parse no message, and are safe from nothing: kill one, and nobody
 knows what has arrived. One process, one thread that reads, the others send; what the protocol allows to be under way
-at once is under way. Standard library only, so that they start at once::
+at once is under way. Standard library only, so that they start at once. One of them, *journaled*, is what exactly-once
+takes at the very least in a program of this kind, see :class:`Journal`::
 
     python benchmarks/ceilings.py pop3 multiappend '{"source": {"port": …, "user": …}, "target": {…}}'
 
@@ -185,6 +186,75 @@ def multiappend(imap: Imap, mail: Mail) -> int:
     return count
 
 
+class Journal:
+    """A row for each message, on the disk before it is sent and changed once it is stored, under the SHA-256 that makes
+    it known again; and the packages that pop2imap is built on are loaded. That is all: one table, one row that is
+    written twice, one commit a batch."""
+
+    def __init__(self) -> None:
+        import hashlib
+        import sqlite3
+
+        import click  # noqa: F401
+        import imapclient  # noqa: F401
+
+        self._sha = hashlib.sha256
+        self._database = sqlite3.connect("journal.db", isolation_level=None, check_same_thread=False)
+        for statement in (
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+            "CREATE TABLE mail (id INTEGER PRIMARY KEY, digest BLOB UNIQUE, size INTEGER, state TEXT)",
+        ):
+            self._database.execute(statement)
+        self._count = 0
+        self._stored: list[tuple[int]] = []
+
+    def intend(self, batch: list[bytes]) -> range:
+        ids = range(self._count, self._count + len(batch))
+        self._count += len(batch)
+        rows = [(number, self._sha(one).digest(), len(one)) for number, one in zip(ids, batch, strict=True)]
+        self._database.execute("BEGIN")
+        self._settle()
+        self._database.executemany("INSERT INTO mail VALUES (?, ?, ?, 'intended')", rows)
+        self._database.execute("COMMIT")
+        return ids
+
+    def stored(self, ids: range) -> None:
+        self._stored += ((number,) for number in ids)
+
+    def end(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        self._database.executemany("UPDATE mail SET state = 'stored' WHERE id = ?", self._stored)
+        self._stored.clear()
+
+
+def journaled(imap: Imap, mail: Mail) -> int:
+    """The same as ``multiappend``, with a journal."""
+    journal = Journal()
+    under_way: list[range] = []
+
+    def wait(most: int) -> None:
+        imap.wait(most)
+        while len(under_way) > most:
+            journal.stored(under_way.pop(0))
+
+    count = 0
+    while batch := _batch(mail):
+        wait(BATCHES - 1)
+        under_way.append(journal.intend(batch))
+        parts = [b"T APPEND INBOX"]
+        for message in batch:
+            parts += (b"%b {%d+}\r\n" % (DATE, len(message)), message)
+        imap.send(b"".join([*parts, b"\r\n"]))
+        imap.under_way += 1
+        count += len(batch)
+    wait(0)
+    journal.end()
+    return count
+
+
 def pipelined(imap: Imap, mail: Mail, folders: int = 0) -> int:
     """A command for each message, sent without waiting (RFC 7888). ``folders``: into so many, in turn."""
     names = [b"People/person%d@example.org" % number for number in range(folders)] or [b"INBOX"]
@@ -241,13 +311,14 @@ def _read(source: End, kind: str, mail: queue.Queue[bytes | None], readers: int)
 
 
 def move(kind: str, how: str, source: End, target: End) -> int:
-    """Move all of the mail; returns how many messages. ``how``: multiappend, pipelined, synchronous."""
+    """Move all of the mail; returns how many messages. ``how``: multiappend, journaled, pipelined, synchronous."""
     sessions = target.get("sessions", 1)
     waiting: queue.Queue[bytes | None] = queue.Queue(4 * BATCH)
     threading.Thread(target=_read, args=(source, kind, waiting, sessions), daemon=True).start()
     counts: list[int] = []
     ways: dict[str, Callable[[Imap, Mail], int]] = {
         "multiappend": multiappend,
+        "journaled": journaled,
         "pipelined": lambda imap, mail: pipelined(imap, mail, target.get("folders", 0)),
         "synchronous": synchronous,
     }

@@ -19,6 +19,7 @@ from tests.servers.server import Server
 from tests.system.program import environment
 
 CEILING = "raw program"
+JOURNALED = "raw + journal"
 OURS = "pop2imap"
 AT_REST_RUNS = 3
 
@@ -62,7 +63,7 @@ class Rounds:
 
     def of(self, program: str) -> tuple[int, float]:
         """How many rounds it gets, and how many seconds in each: some of the others would take hours."""
-        if program in (CEILING, OURS):
+        if program in (CEILING, JOURNALED, OURS):
             return self.count, self.limit
         return self.peers, self.limit / 5
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks import alone, moves, sizes
 from benchmarks.corpus import BY_PERSON, PEOPLE
-from benchmarks.moves import CEILING, OURS, Move, Program, Wanted
+from benchmarks.moves import CEILING, JOURNALED, OURS, Move, Program, Wanted
 from benchmarks.show import Table
 from benchmarks.site import Site
 
@@ -23,7 +23,10 @@ class Row:
 def _move(move: Move, *, peers: bool = False) -> Callable[[Site, Wanted], Iterator[Table]]:
     def measured(site: Site, wanted: Wanted) -> Iterator[Table]:
         mail = site.mail(wanted.messages, move.shape)
-        programs: dict[str, Program] = {CEILING: moves.raw(move.how), OURS: moves.ours(move.rules)}
+        programs: dict[str, Program] = {CEILING: moves.raw(move.how)}
+        if move.how == "multiappend":
+            programs[JOURNALED] = moves.raw("journaled")
+        programs[OURS] = moves.ours(move.rules)
         notes: list[str] = []
         if peers and wanted.rounds.peers:
             programs, notes = moves.with_peers(move, programs)
