@@ -31,7 +31,7 @@ Program = Callable[[Ends, Path], list[str | Path]]
 class Move:
     """What is moved from where to where. ``how``: what the raw program does (ceilings).
 
-    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``: of pop2imap;
+    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``, ``options``: of pop2imap;
     ``folders``: how many the raw program makes for the same; ``sessions``: on how many it sends if there is a delay.
     Without one, more than one would be slower, where a server takes one message at a time and locks the folder for it.
     """
@@ -47,6 +47,7 @@ class Move:
     folders: int = 0
     shape: str = "mixed"
     rules: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -173,14 +174,14 @@ def raw(how: str) -> Program:
     return lambda ends, _home: ends.raw(how)
 
 
-def ours(rules: str = "") -> Program:
-    """pop2imap, with what else it needs to be told: the text of rules."""
+def ours(rules: str = "", options: Sequence[str] = ()) -> Program:
+    """pop2imap, with what else it needs to be told: the text of rules, and options."""
 
     def command(ends: Ends, home: Path) -> list[str | Path]:
         if not rules:
-            return ends.ours()
+            return ends.ours(*options)
         (home / "rules.toml").write_text(rules)
-        return ends.ours("--rules", "rules.toml")
+        return ends.ours("--rules", "rules.toml", *options)
 
     return command
 

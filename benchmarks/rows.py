@@ -26,7 +26,7 @@ def _move(move: Move, *, peers: bool = False) -> Callable[[Site, Wanted], Iterat
         programs: dict[str, Program] = {CEILING: moves.raw(move.how)}
         if move.how == "multiappend":
             programs[JOURNALED] = moves.raw("journaled")
-        programs[OURS] = moves.ours(move.rules)
+        programs[OURS] = moves.ours(move.rules, move.options)
         notes: list[str] = []
         if peers and wanted.rounds.peers:
             programs, notes = moves.with_peers(move, programs)
@@ -53,8 +53,20 @@ ROWS = {
         _move(Move("pop3-cyrus", target="cyrus"), peers=True),
     ),
     "pop3-courier": Row(
-        "a maildrop to Courier, which takes one message at a time",
-        _move(Move("pop3-courier", target="courier", how="synchronous", sessions=3), peers=True),
+        "a maildrop to Courier, which takes one message at a time: one session, so that order holds",
+        _move(Move("pop3-courier", target="courier", how="synchronous"), peers=True),
+    ),
+    "pop3-courier-unordered": Row(
+        "the same on three sessions, where there is a delay",
+        _move(
+            Move(
+                "pop3-courier-unordered",
+                target="courier",
+                how="synchronous",
+                sessions=3,
+                options=("--unordered",),
+            )
+        ),
     ),
     "pop3-dovecot-20mbit": Row(
         "a maildrop to Dovecot over 20 Mbit/s each way", _move(Move("pop3-dovecot-20mbit", rate=20e6 / 8))

@@ -11,7 +11,7 @@ from typing import NamedTuple, overload
 
 from pop2imap.decide import Decider
 from pop2imap.errors import NotFinished, Pop2imapError
-from pop2imap.journal import Entry, JournalReader
+from pop2imap.journal import Entry, JournalReader, Settled
 from pop2imap.journal.values import seconds
 from pop2imap.model import SETTLED, Account, Key, Ref
 from pop2imap.options import Options
@@ -169,15 +169,11 @@ def _drop_settled(
     """Account for what needs no reading. Returns how many are settled, and how many of these by other rules."""
     found = other_rules = 0
     refs, put = listed.listing.refs, listed.ledger.put
+    rules = rules_digest if compare_placed else None
     in_short = journal is not None and not journal.any_repaired
     for start in range(0, len(refs), LOOKUP):
         chunk = list(refs[start : start + LOOKUP])
-        keys = [ref.key for ref in chunk if ref.key is not None]
-        settled = journal.settled(keys) if journal and in_short else {}
-        if compare_placed:
-            settled = {key: one for key, one in settled.items() if one.rules_digest == rules_digest}
-        rest = [key for key in keys if key not in settled]
-        entries = journal.lookup(rest) if journal and rest else {}
+        settled, entries = _known(journal, chunk, rules, in_short=in_short)
         for ref in chunk:
             if ref.key is None:
                 listed.todo.add(ref)
@@ -210,6 +206,21 @@ def _drop_settled(
             if entry.repairs or entry.account in PROBLEMS:
                 _tell(builder, source, ref, ref.key, entry, size, wanted.saved(entry.digest))
     return found, other_rules
+
+
+def _known(
+    journal: JournalReader | None, refs: Sequence[Ref], rules: str | None, *, in_short: bool
+) -> tuple[dict[Key, Settled], dict[Key, Entry]]:
+    """What the journal knows of these refs: ``in_short`` of what is settled (by these ``rules``; None: by any), and all
+    of the rest."""
+    keys = [ref.key for ref in refs if ref.key is not None]
+    if journal is None:
+        return {}, {}
+    settled = journal.settled(keys) if in_short else {}
+    if rules is not None:
+        settled = {key: one for key, one in settled.items() if one.rules_digest == rules}
+    rest = [key for key in keys if key not in settled]
+    return settled, journal.lookup(rest) if rest else {}
 
 
 def _tell(

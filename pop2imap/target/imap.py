@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from pop2imap import net
@@ -23,6 +24,7 @@ from pop2imap.target.erase import erase, remove
 from pop2imap.target.fetched import number
 from pop2imap.target.folders import Names
 from pop2imap.target.look import Look
+from pop2imap.target.making import Making
 from pop2imap.target.session import Selected, Session
 from pop2imap.target.suspects import Suspects
 from pop2imap.target.upload import QUIET, Pause, Uploader
@@ -173,12 +175,10 @@ class ImapTarget:
 
     def prepare_each(self, folders: Sequence[str]) -> list[Mailbox | FolderError]:
         session = self._look()
-        made: dict[str, None] = {}
-        if len(folders) > 1:
-            self._create_ahead(session, folders, made)
-        found = [self._found_or_made(folder, made) for folder in folders]
+        making = Making(self._names, session, partial(self._ask, session))
+        found = making.each(folders)
         there = [name for name in found if isinstance(name, str)]
-        subscriptions = self._subscriptions(session, dict.fromkeys((*made, *there)))
+        subscriptions = self._subscriptions(session, dict.fromkeys((*making.made, *there)))
         looks = [
             one
             if isinstance(one, FolderError)
@@ -195,74 +195,8 @@ class ImapTarget:
                 log.warning("the folder cannot be subscribed, mail programs may hide it: %s", one.error)
             elif one.error is not None:
                 raise one.error
-        return [
-            self._with_made(self._seen(session, look), made) if isinstance(look, Look) else look
-            for look in looks
-        ]
-
-    def _with_made(self, seen: Mailbox | FolderError, made: dict[str, None]) -> Mailbox | FolderError:
-        """With what was made of it, and above it, which is then nobody else's (taken out of ``made``)."""
-        if isinstance(seen, FolderError):
-            return seen
-        own = [level for level in self._names.levels(seen.name) if level in made]
-        for level in own:
-            del made[level]
-        above = tuple(level for level in own if level != seen.name)
-        return seen._replace(created=seen.name in own, above=above)
-
-    def _create_ahead(self, session: Session, folders: Iterable[str], made: dict[str, None]) -> None:
-        """Create what is missing, all at once. What the server refuses is left to ``_make``."""
-        missing: dict[str, str] = {}  # with its use
-        for folder in folders:
-            with contextlib.suppress(FolderError):
-                name = self._names.spelled(folder)
-                for level in self._names.levels(name):
-                    if not self._names.find(level):
-                        missing.setdefault(level, "")
-                if name in missing:
-                    missing[name] = self._names.use_of(folder)
-        asked = {name: Asked(session.create(name, use)) for name, use in missing.items()}
-        self._ask(session, *asked.values())
-        for name, one in asked.items():
-            if not one.value:
-                made[name] = None
-                self._names.add(name)
-
-    def _found_or_made(self, folder: str, made: dict[str, None]) -> str | FolderError:
-        """The server's spelling."""
-        try:
-            name = self._names.spelled(folder)
-            return self._names.find(name) or self._make(folder, name, made)
-        except FolderError as error:
-            return error
-
-    def _make(self, folder: str, name: str, made: dict[str, None]) -> str:
-        """Create what is missing, and add its names to ``made``. Returns the server's spelling."""
-        use, refusal = self._names.use_of(folder), ""
-        for spelling in dict.fromkeys((name, self._names.harmless(name))):
-            if there := self._names.find(spelling):
-                return there
-            refusal = self._create_levels(spelling, use, made)
-            if not refusal:
-                return spelling
-            if there := self._names.find(spelling) or self._names.similar(spelling):
-                return there
-        raise FolderError(f"cannot be made: {refusal}", where=printable(folder))
-
-    def _create_levels(self, name: str, use: str, made: dict[str, None]) -> str:
-        """Create a mailbox and what is missing above it. Returns the server's words if it refused."""
-        session, refusal = self._look(), ""
-        missing = [level for level in self._names.levels(name) if not self._names.find(level)]
-        asked = [Asked(session.create(level, use if level == name else "")) for level in missing]
-        self._ask(session, *asked)
-        for level, one in zip(missing, asked, strict=True):
-            refusal = one.value
-            if not refusal:
-                made[level] = None
-                self._names.add(level)
-        if any(one.value for one in asked):  # it may be there in another spelling
-            self._names.relist(session.ask(session.listing()))
-        return refusal  # of the last level: one above it may not be needed
+        seen = [self._seen(session, look) if isinstance(look, Look) else look for look in looks]
+        return [making.claimed(one) if isinstance(one, Mailbox) else one for one in seen]
 
     def _subscriptions(self, session: Session, names: Iterable[str]) -> list[Asked[None]]:
         """Make folders such that mail programs show. A server that will not is no reason to stop."""
