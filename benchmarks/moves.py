@@ -31,9 +31,9 @@ Program = Callable[[Ends, Path], list[str | Path]]
 class Move:
     """What is moved from where to where. ``how``: what the raw program does (ceilings).
 
-    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``, ``options``: of pop2imap;
-    ``folders``: how many the raw program makes for the same; ``sessions``: on how many it sends if there is a delay.
-    Without one, more than one would be slower, where a server takes one message at a time and locks the folder for it.
+    ``delay``: seconds there and back; ``rate``: octets a second each way, 0 for no limit. ``rules``, ``options``: of
+    pop2imap; ``folders``: how many the raw program makes for the same; ``sessions``: on how many it sends if there is a
+    delay. Without one, more than one would be slower, where a server takes one message at a time and locks the folder.
     """
 
     name: str
