@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, func, or_, select
 
 from pop2imap.errors import ExitCode, JournalCorrupt, Pop2imapError
-from pop2imap.journal import place, sqlite
+from pop2imap.journal import digest, place, sqlite
 from pop2imap.journal.copies import CopyReader
 from pop2imap.journal.facts import as_of_today, check, examine
 from pop2imap.journal.mark import Mark, missing
@@ -273,10 +273,10 @@ class History(CopyReader):
         Returns whether there is a journal in it yet. Raises JournalCorrupt, JournalTooNew, LocalIOError."""
         mark = Mark(self._path.parent)
         while True:
-            witnessed = mark.read()
+            witnessed, intact = mark.read(), digest.holds(self._path)
             try:
                 with self._reading(examining=True) as database:
-                    facts = examine(database, self._path, identity)
+                    facts = examine(database, self._path, identity, intact=intact)
                 break
             except JournalCorrupt:
                 if self._files() == self._opened:

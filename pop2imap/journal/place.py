@@ -4,6 +4,7 @@
 
     STATE/targets/alice@imap.example-993-1f3a…/    0700, ours
         journal.db   journal.db-wal   journal.db-shm   0600
+        mark   digest                                  0600; witnesses of what was written
         lock                                           0600; held with flock while a run is under way
         spool/                                         0700; large messages on their way, in files without a name
         listings/                                      0700; what sources know of files, 0600

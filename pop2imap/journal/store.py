@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pop2imap import __version__
 from pop2imap.errors import Again, ExitCode, InternalError
-from pop2imap.journal import Held, Moved, Placement, Record, place, sqlite, traffic
+from pop2imap.journal import Held, Moved, Placement, Record, digest, place, sqlite, traffic
 from pop2imap.journal import statements as say
 from pop2imap.journal.facts import bring_up_to_date, check, examine, set_facts
 from pop2imap.journal.mark import Mark, missing
@@ -90,11 +90,12 @@ def open_as(
         path, mark = where / place.DATABASE, Mark(where)
         undo.callback(mark.close)
         begun = _claim(path, mark)
+        intact = digest.holds(path)
         with sqlite.storage_errors(path, examining=True):
             database = sqlite.writer(path)
             undo.callback(database.close)
             sqlite.durable(database, True)
-            facts, new = _prepare(database, path, identity, now(), begun)
+            facts, new = _prepare(database, path, identity, now(), begun=begun, intact=intact)
         with sqlite.storage_errors(path):
             place.sync(where, where.parent, state_dir)
             journal = kind(database, path, lock, mark, facts, new, now)
@@ -121,12 +122,12 @@ def _claim(path: Path, mark: Mark) -> bool:
 
 
 def _prepare(
-    database: Connection, path: Path, identity: str, moment: datetime, begun: bool
+    database: Connection, path: Path, identity: str, moment: datetime, *, begun: bool, intact: bool
 ) -> tuple[dict[str, str], bool]:
     """See that this is a journal, whole, of this target and of the newest schema. Returns what ``meta`` says, and
     whether there was none before. ``begun``: there must have been one."""
     with sqlite.transaction(database, _BEGIN):
-        facts = examine(database, path, identity)
+        facts = examine(database, path, identity, intact=intact)
     if begun and not facts:
         raise sqlite.corrupt(path, sqlite.EMPTY)
     born = {"format": FORMAT, "identity": identity, "created": str(seconds(moment))}
@@ -623,6 +624,7 @@ class SqlJournal(traffic.TrafficReader):
     def close(self) -> None:
         with contextlib.suppress(Error, OSError):
             self._database.close()
+            digest.note(self._path)
         self._mark.close()
         self._lock.touch()
         self._lock.release()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pop2imap.errors import ExitCode, JournalCorrupt
+from pop2imap.journal import digest, seals
 from pop2imap.journal.history import History, read_history
 from pop2imap.journal.place import directory
 from pop2imap.journal.store import SqlJournal, open_journal
@@ -101,6 +102,65 @@ def changed(whole: bytes, at: int, bit: int) -> bytes:
     octets = bytearray(whole)
     octets[at] ^= 1 << bit
     return bytes(octets)
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The looks at all of the structure of a journal, from now on."""
+    found: list[str] = []
+    structure = seals.structure
+
+    def looking(database: sqlite3.Connection) -> str:
+        found.append("structure")
+        return structure(database)
+
+    monkeypatch.setattr(seals, "structure", looking)
+    return found
+
+
+def test_a_journal_that_is_as_it_was_left_is_not_looked_at_again(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(state)
+    looked = looks(monkeypatch)
+    expected = answers(state)
+    open_journal(state, ALICE).close()
+    assert looked == []
+    assert digest.holds(database(state))
+    database(state).with_name(digest.FILE).unlink()
+    assert answers(state) != expected  # there was one more run
+    open_journal(state, ALICE).close()
+    assert looked == ["structure"] * 2
+    answers(state)
+    assert looked == ["structure"] * 2, "noted again"
+
+
+def test_what_is_in_the_log_has_no_digest(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(state)
+    looked = looks(monkeypatch)
+    path = database(state)
+    with closing(
+        sqlite3.connect(path)
+    ) as other:  # keeps the log from being taken over when the journal is closed
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM meta").fetchone()
+        journal = open_journal(state, ALICE)
+        journal.note([])
+        journal.close()
+        assert not digest.holds(path)
+        path.with_name(digest.FILE).write_bytes(b"")
+        assert not digest.holds(path)
+        answers(state)
+    assert looked == ["structure"]
+
+
+def test_a_digest_that_cannot_be_read_or_written_costs_nothing_but_time(state: Path) -> None:
+    filled(state)
+    witness = database(state).with_name(digest.FILE)
+    witness.unlink()
+    witness.symlink_to(state / "elsewhere")
+    open_journal(state, ALICE).close()
+    assert not (state / "elsewhere").exists()
+    assert not digest.holds(database(state))
 
 
 @pytest.mark.timeout(300)
