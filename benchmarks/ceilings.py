@@ -151,6 +151,14 @@ class Imap:
     def send(self, octets: bytes) -> None:
         self._socket.sendall(octets)
 
+    def append(self, batch: list[bytes]) -> None:
+        """All of these in one command (RFC 3502)."""
+        parts = [b"T APPEND INBOX"]
+        for message in batch:
+            parts += (b"%b {%d+}\r\n" % (DATE, len(message)), message)
+        self.send(b"".join([*parts, b"\r\n"]))
+        self.under_way += 1
+
     def wait(self, most: int) -> None:
         """Until at most that many commands are without an answer."""
         while self.under_way > most:
@@ -176,11 +184,7 @@ def multiappend(imap: Imap, mail: Mail) -> int:
     count = 0
     while batch := _batch(mail):
         imap.wait(BATCHES - 1)
-        parts = [b"T APPEND INBOX"]
-        for message in batch:
-            parts += (b"%b {%d+}\r\n" % (DATE, len(message)), message)
-        imap.send(b"".join([*parts, b"\r\n"]))
-        imap.under_way += 1
+        imap.append(batch)
         count += len(batch)
     imap.wait(0)
     return count
@@ -244,11 +248,7 @@ def journaled(imap: Imap, mail: Mail) -> int:
     while batch := _batch(mail):
         wait(BATCHES - 1)
         under_way.append(journal.intend(batch))
-        parts = [b"T APPEND INBOX"]
-        for message in batch:
-            parts += (b"%b {%d+}\r\n" % (DATE, len(message)), message)
-        imap.send(b"".join([*parts, b"\r\n"]))
-        imap.under_way += 1
+        imap.append(batch)
         count += len(batch)
     wait(0)
     journal.end()

@@ -157,6 +157,7 @@ class Placer:
                 folder
                 for item in new
                 if self._known(item.message.key) is None
+                and not self._renamed(item.message.key, item.message.octets.digest)
                 for folder in item.decision.folders
             )
 
