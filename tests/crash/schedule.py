@@ -145,3 +145,6 @@ class Queue(Generic[T]):
         if not self._items:
             raise queue.Empty
         return self._items.popleft()
+
+    def get_nowait(self) -> T:
+        return self.get(block=False)
