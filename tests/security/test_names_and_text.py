@@ -167,6 +167,7 @@ def test_no_name_of_a_file_comes_from_mail_or_from_a_server(migrate: Migrate, ho
         "journal.db-shm",
         "lock",
         "mark",
+        "digest",
         "move.toml",
     }
     assert not [path for path in home.parent.iterdir() if "evil" in path.name]
