@@ -201,17 +201,13 @@ class StoredOctets:
     def likely_sizes(self) -> frozenset[int]:
         """Lengths with which servers are known to store it, its own among them."""
         if self._likely_sizes is None:
-            self._likely_sizes = _likely_sizes(self._pieces())
+            self._likely_sizes = _likely_sizes(self.chunks())
         return self._likely_sizes
 
     @property
     def in_memory(self) -> int:
         """Octets of memory this message holds: its size, or 0 when it lies in a spool file."""
         return len(self._memory)
-
-    def _pieces(self) -> Iterable[bytes]:
-        """The octets in as few pieces as there are."""
-        return self.chunks() if self._file is not None else (self._memory,)
 
     def chunks(self) -> Iterator[bytes]:
         if self._file is None:

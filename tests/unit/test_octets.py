@@ -132,6 +132,13 @@ def test_the_match_digest_of_plain_mail_is_its_digest(octets: bytes) -> None:
     assert match_digest(octets) == hashlib.sha256(octets).digest()
 
 
+@given(octets=AWKWARD.map(lambda text: text.replace(b"\r", b"").replace(b"\n", b"\r\n")))
+def test_what_is_known_of_line_ends_changes_no_match_digest(octets: bytes) -> None:
+    known = from_bytes(octets)
+    known.crlf_only = True
+    assert known.match_digest == match_digest(octets)
+
+
 @pytest.mark.parametrize(
     ("octets", "plain"),
     [

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pop2imap.errors import ConfigError, ProtocolError
-from pop2imap.sources import pop3_wire
+from pop2imap.sources import pop3_stuffing, pop3_wire
 from pop2imap.sources.pop3_wire import Body, Challenge, Command, End, Event, Lines, Reply, ReplyReader, Status
 from tests.fakes.pop3_server import stuffed
 
@@ -210,8 +210,8 @@ class TestMessage:
         octets = b"".join(parts) + b"\r\n"
         wire = b"+OK\r\n" + stuffed(octets)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pop3_wire, "NEAR", near)
-            patch.setattr(pop3_wire, "FEW_DOTS", few)
+            patch.setattr(pop3_stuffing, "NEAR", near)
+            patch.setattr(pop3_stuffing, "FEW_DOTS", few)
             pieces = [wire[at : at + step] for at in range(0, len(wire), step)]
             assert joined(fed(pieces, Reply.MESSAGE)[0]) == [OK, Body(octets), End()]
 
