@@ -4,7 +4,9 @@ Facts are named tuples: to make the class of a frozen dataclass costs a millisec
 microseconds of each message. What changes is a dataclass.
 
 source
-    Where mail comes from: a POP3 maildrop or an mbox file.
+    Where mail comes from: a POP3 maildrop, an mbox file, or a store of many folders such as a Thunderbird profile.
+home
+    The computer on which POP3 left the mail, with the mail program's folders. A *place* is the folder there.
 target
     The IMAP account that mail goes to.
 key
@@ -27,6 +29,7 @@ account
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,11 +96,20 @@ class Key(NamedTuple):
 class Ref(NamedTuple):
     """One line of a listing. ``position`` counts from 1 in source order; ``size`` is in octets as the source
     states it (0 if unknown; servers estimate). ``key`` is None where the source can only name a message
-    once it has read it (POP3 without UIDL)."""
+    once it has read it (POP3 without UIDL). ``place`` tells one place at home from another (:func:`place_of`)."""
 
     position: int
     key: Key | None
     size: int
+    place: int = 0
+
+
+def place_of(folders: Sequence[str]) -> int:
+    """A number below 2⁶³ for the folders in which a message lies at home; 0 for none."""
+    if not folders:
+        return 0
+    digest = hashlib.sha256("\n".join(folders).encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) >> 1 or 1
 
 
 class Octets(Protocol):
@@ -133,6 +145,10 @@ class Message(NamedTuple):
     any status line), else the full set. ``envelope_date`` (UTC) is a From_ date that the source vouches for.
     ``discarded`` holds words when the source itself marks the message as deleted. ``whole`` is False when
     only the head was read (a dry run over POP3): ``octets`` then hold the head alone.
+
+    ``folders`` is where it lies at home, names as in :class:`Decision`; empty where its source has no folders. ``uidl``
+    is what a mail program noted as its UIDL, in the maildrop ``maildrop`` (``user@host``, lower case; empty if it does
+    not say). ``partial``: the mail program never fetched the whole of it.
     """
 
     position: int
@@ -143,6 +159,10 @@ class Message(NamedTuple):
     envelope_date: datetime | None = None
     discarded: str = ""
     whole: bool = True
+    folders: tuple[str, ...] = ()
+    uidl: str = ""
+    maildrop: str = ""
+    partial: bool = False
 
 
 class Unread(NamedTuple):
