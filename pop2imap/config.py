@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple, get_args
 
 from pop2imap import credentials
 from pop2imap.credentials import SecretRef, Side
-from pop2imap.endpoints import Endpoint, Kind, parse, require_encryption
+from pop2imap.endpoints import Endpoint, parse, require_encryption
 from pop2imap.errors import LocalIOError, UsageError
-from pop2imap.options import Mark, OnHeld, Options, checked
+from pop2imap.kinds import Kind
+from pop2imap.options import DeletedAtHome, Mark, OnHeld, Options, checked
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.text import printable
 
@@ -34,13 +35,16 @@ Quoting = Literal["auto", "mboxrd", "mboxo", "none"]
 
 QUOTINGS: tuple[str, ...] = get_args(Quoting)
 
+Labels = Literal["all", "one"]
+
 REPORT_SUFFIXES = (".json", ".csv", ".txt")
 
 
 class SourceConfig(NamedTuple):
-    """One source. The first four fields are for servers, the last two for files; ``lenient_end`` is for POP3
+    """One source. The first four fields are for servers, the last four for files; ``lenient_end`` is for POP3
     servers that do not end a message as they must. ``max_message_size`` is in octets; what is larger is
-    unreadable."""
+    unreadable. ``labels``: whether a message of Google Takeout goes into the folders of all its labels, or into one.
+    ``accounts`` of a mail program are moved; none: those that make sense."""
 
     endpoint: Endpoint
     secret: SecretRef | None = None
@@ -50,6 +54,8 @@ class SourceConfig(NamedTuple):
     max_message_size: int = MAX_MESSAGE
     quoting: Quoting = "auto"
     keep_mbox_headers: bool = False
+    labels: Labels = "all"
+    accounts: tuple[str, ...] = ()
 
 
 class TargetConfig(NamedTuple):
@@ -88,6 +94,10 @@ class Said(NamedTuple):
     connections: int | None = None
     unordered: bool | None = None
     fence: float | None = None
+    flatten: bool | None = None
+    with_trash: bool | None = None
+    with_junk: bool | None = None
+    deleted_at_home: DeletedAtHome | None = None
     rescan: bool | None = None
     allow_cleartext: bool | None = None
     reports: tuple[Path, ...] | None = None
@@ -121,6 +131,8 @@ class CommandLine(NamedTuple):
     max_message_size: int | None = None
     quoting: Quoting | None = None
     keep_mbox_headers: bool | None = None
+    labels: Labels | None = None
+    accounts: tuple[str, ...] = ()
     said: Said = Said()
 
 
@@ -203,7 +215,7 @@ def _check_endpoints(
             raise UsageError(
                 "an IMAP account cannot be a source",
                 where=printable(str(source.endpoint)),
-                todo="sources are pop3s:// URLs and mbox files; the one target comes last",
+                todo="sources are pop3s:// URLs and files; the one target comes last",
             )
     if target is not None and target.endpoint.kind is not Kind.IMAP:
         raise UsageError(
@@ -255,6 +267,8 @@ def _with_line_settings(
             source = source._replace(
                 quoting=line.quoting or source.quoting,
                 keep_mbox_headers=source.keep_mbox_headers if keep is None else keep,
+                labels=line.labels or source.labels,
+                accounts=line.accounts or source.accounts,
             )
         settled.append(source)
     return tuple(settled)

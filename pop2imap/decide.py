@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ MOST_ALIKE = 256
 """Sets of flags that messages share."""
 
 RECENT = "\\recent"
+TRASH, JUNK = "\\Trash", "\\Junk"
 
 
 class Decided(NamedTuple):
@@ -122,8 +123,11 @@ class Decider:
             decision = Decision((), (message.discarded,), skip=message.discarded)
         elif out_of_range := self._out_of_range(date):
             decision = Decision((), (out_of_range,), skip=out_of_range)
+        elif left := left_at_home(message.folders, self._options):
+            decision = Decision((), (left,), skip=left)
         else:
-            decision = self._rules.decide(message, headers, date, self._folder)
+            places = () if self._options.flatten else message.folders
+            decision = self._rules.decide(message, headers, date, self._folder, places)
         flags, guessed = self._flags(message, decision, date)
         subject = printable(headers.first("subject") or "", 120)
         return Decided(message, subject, decision, date, date_from, flags, guessed)
@@ -153,6 +157,23 @@ class Decider:
 
     def _marked_seen(self, date: datetime) -> bool:
         return marked_seen(self._options.mark, self._run_start - date)
+
+
+def left_at_home(folders: Sequence[str], options: Options) -> str:
+    """Why a message in these folders at home is not moved, in words; empty if it is."""
+    for use, wanted, option in (
+        (TRASH, options.with_trash, "--with-trash"),
+        (JUNK, options.with_junk, "--with-junk"),
+    ):
+        if not wanted and folders and all(folder.partition("/")[0] == use for folder in folders):
+            return f"in the {use[1:].lower()} folder at home ({option} moves it)"
+    return ""
+
+
+def decided_by(rules_digest: str, place: int) -> str:
+    """Names everything that decided where a message goes: the rules, and its place at home
+    (:func:`pop2imap.model.place_of`)."""
+    return f"{rules_digest}+{place:016x}" if place else rules_digest
 
 
 def marked_seen(mark: Mark, age: timedelta) -> bool:

@@ -6,8 +6,12 @@
     pop3+starttls://USER@HOST       POP3, upgraded with STLS                110
     pop3://USER@HOST                POP3 in clear text: loopback only       110
     imaps://  imap+starttls://  imap://            the same for IMAP        993, 143, 143
-    mbox:PATH                       an mbox file
-    PATH                            a file whose kind is found out
+    mbox:PATH                       an mbox file, compressed or not, an archive of such files, a directory of them
+    thunderbird:PATH                a Thunderbird profile
+    maildir:PATH  mh:PATH           a Maildir, an MH store
+    eml:PATH                        a directory of .eml or .emlx files
+    takeout:PATH                    mail of Google Takeout, with its labels
+    PATH                            a file or directory whose kind is found out
     -  or  mbox:-                   an mbox on standard input
 
 A user name with ``@`` may stand as it is, since the *last* ``@`` splits, or as ``%40``. Whatever could be a
@@ -22,23 +26,14 @@ import ipaddress
 import os
 import re
 import stat
-from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import quote, unquote
 
 from pop2imap.errors import SourceDataError, UsageError
+from pop2imap.kinds import LOCAL, Kind, has_labels, kind_of_directory
 from pop2imap.net import Server, Timeouts, Transport, is_loopback
 from pop2imap.text import printable
-
-
-class Kind(Enum):
-    """What an endpoint speaks."""
-
-    POP3 = "pop3"
-    IMAP = "imap"
-    MBOX = "mbox"
-
 
 _SCHEMES: dict[str, tuple[Kind, Transport, int]] = {
     "pop3s": (Kind.POP3, Transport.TLS, 995),
@@ -64,11 +59,6 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _SAFE_IN_USER = "@!$&'()*+,;=~"
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x1f\x8b", "a gzip file", "zcat FILE | pop2imap migrate - TARGET"),
-    (b"BZh", "a bzip2 file", "bzcat FILE | pop2imap migrate - TARGET"),
-    (b"\xfd7zXZ\x00", "an xz file", "xzcat FILE | pop2imap migrate - TARGET"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", "zstdcat FILE | pop2imap migrate - TARGET"),
-    (b"PK\x03\x04", "a zip archive", "unpack it first, then name the mbox files in it"),
     (b"!BDN", "an Outlook .pst file", "turn it into mbox files first, for example with readpst"),
     (b"SQLite format 3\x00", "an SQLite database", "name the mbox file itself"),
     (b"\x01\x01\x01\x01", "an MMDF mailbox", "turn it into an mbox first"),
@@ -77,6 +67,9 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"BABYL OPTIONS", "an Emacs Babyl file", "turn it into an mbox first"),
     (b"// <!-- <mdb:mork", "a Thunderbird index (.msf)", "name the file of the same name without .msf"),
 )
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+"""How gzip, bzip2, xz, zstd and zip files begin."""
+
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,76}:[ \t]")
 
 
@@ -93,13 +86,13 @@ class Endpoint(NamedTuple):
 
     def server(self, ca_file: Path | None = None, timeouts: Timeouts | None = None) -> Server:
         """Where to connect. Not for files."""
-        assert self.kind is not Kind.MBOX
+        assert not self.kind.is_local
         return Server(self.host, self.port, self.transport, ca_file, timeouts or Timeouts())
 
     def __str__(self) -> str:
         """The canonical spelling: ``parse`` of it gives an equal endpoint."""
-        if self.kind is Kind.MBOX:
-            return "mbox:-" if self.path is None else f"mbox:{self.path}"
+        if self.kind.is_local:
+            return f"{self.kind.value}:{self.path or '-'}"
         scheme, default = next(
             (name, port)
             for name, (kind, transport, port) in _SCHEMES.items()
@@ -114,12 +107,13 @@ def parse(text: str, *, allow_cleartext: bool = False, base: Path | None = None)
     """The endpoint that ``text`` names. ``base`` is the folder that relative paths start from (default: the
     current one).
 
-    Raises UsageError for what cannot be meant, SourceDataError for a bare path to something that is no mbox.
+    Raises UsageError for what cannot be meant, SourceDataError for a bare path to something that is no mail.
     """
     if text in {"-", "mbox:-"}:
         return Endpoint(Kind.MBOX)
-    if text.startswith("mbox:"):
-        return Endpoint(Kind.MBOX, path=_mbox_path(text.removeprefix("mbox:"), base))
+    word, colon, path = text.partition(":")
+    if colon and word in LOCAL:
+        return Endpoint(LOCAL[word], path=_local_path(word, path, base))
     if found := _SCHEME.fullmatch(text):
         return _server_endpoint(found[1].lower(), found[2], allow_cleartext)
     return _bare(text, base)
@@ -156,7 +150,7 @@ def _server_endpoint(scheme: str, rest: str, allow_cleartext: bool) -> Endpoint:
 
 def require_encryption(endpoint: Endpoint) -> None:
     """Raise UsageError if ``endpoint`` would be reached in clear text over a network."""
-    if endpoint.kind is Kind.MBOX or endpoint.transport is not Transport.CLEAR or is_loopback(endpoint.host):
+    if endpoint.kind.is_local or endpoint.transport is not Transport.CLEAR or is_loopback(endpoint.host):
         return
     protocol = endpoint.kind.value
     raise UsageError(
@@ -167,16 +161,19 @@ def require_encryption(endpoint: Endpoint) -> None:
 
 
 def _unknown_scheme(scheme: str) -> NoReturn:
-    if scheme in {"file", "mbox"}:
+    if scheme == "file" or scheme in LOCAL:
+        word = scheme if scheme in LOCAL else "mbox"
         raise UsageError(
-            "files are named without slashes before them", where=f"{scheme}://", todo="mbox:PATH"
+            "files are named without slashes before them", where=f"{scheme}://", todo=f"{word}:PATH"
         )
     near = _NEARLY.get(scheme) or next(iter(difflib.get_close_matches(scheme, _SCHEMES, 1)), None)
     known = ", ".join(f"{name}://" for name in _SCHEMES)
     raise UsageError(
         "pop2imap does not know this kind of endpoint",
         where=f"{printable(scheme, 40)}://",
-        todo=f"did you mean {near}://?" if near else f"one of {known}, mbox:PATH",
+        todo=f"did you mean {near}://?"
+        if near
+        else f"one of {known}, {', '.join(f'{word}:PATH' for word in LOCAL)}",
     )
 
 
@@ -259,17 +256,21 @@ def _host_name(scheme: str, name: str) -> str:
     return ascii_name
 
 
-def _mbox_path(text: str, base: Path | None) -> Path:
+def _local_path(word: str, text: str, base: Path | None) -> Path:
+    where = f"{word}:"
     if not text:
-        raise UsageError("no path", where="mbox:", todo="write mbox:PATH, or - for standard input")
+        otherwise = ", or - for standard input" if word == Kind.MBOX.value else ""
+        raise UsageError("no path", where=where, todo=f"write {word}:PATH{otherwise}")
     if re.match(r"//(?!/)", text):
-        raise UsageError("files are named without slashes before them", where="mbox:", todo="write mbox:PATH")
+        raise UsageError(
+            "files are named without slashes before them", where=where, todo=f"write {word}:PATH"
+        )
     return _absolute(text, base)
 
 
 def _absolute(text: str, base: Path | None) -> Path:
     if "\0" in text:
-        raise UsageError("a path cannot hold a NUL character", where="mbox:")
+        raise UsageError("a path cannot hold a NUL character")
     return Path(base or Path.cwd(), os.path.expanduser(text)).absolute()
 
 
@@ -281,13 +282,12 @@ def _bare(text: str, base: Path | None) -> Endpoint:
         status = path.stat()
     except OSError as error:
         _not_there(text, error)
-    if stat.S_ISDIR(status.st_mode):
-        raise SourceDataError(
-            *_folder(path), where=printable(str(path)), todo="name one mbox file, or several"
-        )
-    if stat.S_ISREG(status.st_mode):
-        _sniff(path)
-    return Endpoint(Kind.MBOX, path=path)
+    try:
+        if stat.S_ISDIR(status.st_mode):
+            return Endpoint(kind_of_directory(path), path=path)
+    except OSError as error:
+        raise SourceDataError(f"cannot be looked at: {error.strerror}", where=printable(text)) from None
+    return Endpoint(_kind_of_file(path) if stat.S_ISREG(status.st_mode) else Kind.MBOX, path=path)
 
 
 def _not_there(text: str, error: OSError) -> NoReturn:
@@ -301,25 +301,19 @@ def _not_there(text: str, error: OSError) -> NoReturn:
     raise SourceDataError(f"cannot be looked at: {error.strerror}", where=printable(text)) from None
 
 
-def _folder(path: Path) -> tuple[str]:
-    entries = set(os.listdir(path)) if os.access(path, os.R_OK) else set()
-    if {"cur", "new"} <= entries:
-        return ("a Maildir, which pop2imap does not read yet",)
-    if "prefs.js" in entries or any(name.endswith(".sbd") for name in entries):
-        return ("a Thunderbird profile or mail folder, whose files have to be named one by one",)
-    return ("a folder, not an mbox file",)
-
-
-def _sniff(path: Path) -> None:
-    """Raise SourceDataError unless ``path`` begins as an mbox does (or is empty, as an empty one is)."""
+def _kind_of_file(path: Path) -> Kind:
+    """Raises SourceDataError unless ``path`` begins as an mbox does, or an archive or a compressed file (or is empty,
+    as an empty mbox is)."""
     where = printable(str(path))
     try:
         with open(path, "rb") as file:
-            start = file.read(512)
+            start = file.read(4096)
     except OSError as error:
         raise SourceDataError(f"cannot be read: {error.strerror}", where=where) from None
-    if start and not start.startswith(b"From "):
-        raise not_an_mbox(start, where, "if it is one all the same, write mbox:PATH")
+    if start and not start.startswith((b"From ", *PACKED)) and start[257:262] != b"ustar":
+        raise not_an_mbox(start[:512], where, "if it is one all the same, write mbox:PATH")
+    is_takeout = has_labels(start) or (path.name.lower().startswith("takeout") and start.startswith(PACKED))
+    return Kind.TAKEOUT if is_takeout else Kind.MBOX
 
 
 def not_an_mbox(start: bytes, where: str, otherwise: str) -> SourceDataError:

@@ -198,8 +198,8 @@ class Forecast:
             )
         if self.elsewhere:
             say(
-                f"{self.elsewhere} messages that are stored already would go to another folder by the rules "
-                "of today; they stay where they are"
+                f"{self.elsewhere} messages that are stored already would go to another folder by the rules, or the "
+                "folders at home, of today; they stay where they are"
             )
         if self._repaired:
             say(

@@ -23,5 +23,8 @@ class Job(NamedTuple):
     @property
     def rules_digest(self) -> str:
         """Names everything that decides what is skipped and where mail goes."""
-        decides = f"{self.rules.digest} {self.options.since} {self.options.before}"
+        options = self.options
+        decides = f"{self.rules.digest} {options.since} {options.before}"
+        if at_home := options.flatten | options.with_trash << 1 | options.with_junk << 2:
+            decides += f" {at_home}"
         return hashlib.sha256(decides.encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, overload
 
-from pop2imap.decide import Decider
+from pop2imap.decide import Decider, decided_by
 from pop2imap.errors import NotFinished, Pop2imapError
 from pop2imap.journal import Entry, JournalReader, Settled
 from pop2imap.journal.values import seconds
@@ -122,7 +122,7 @@ def list_source(
             rules_digest,
             journal,
             builder,
-            Wanted(rules_digest, options, quarantine),
+            Wanted(options, quarantine),
             compare_placed=compare_placed,
         )
         listed.vanished = max(known - found, 0) if listing.complete else 0
@@ -133,8 +133,8 @@ def list_source(
         raise
     if other_rules and not compare_placed:
         builder.remark(
-            f"{other_rules} messages of {source.id} were placed by other rules or options and stay where they "
-            "are; a plan says how many the rules of today would put elsewhere"
+            f"{other_rules} messages of {source.id} were placed by other rules or options, or lay in other folders at "
+            "home, and stay where they are; a plan says how many would be put elsewhere today"
         )
     return listed
 
@@ -178,25 +178,26 @@ def _drop_settled(
             if ref.key is None:
                 listed.todo.add(ref)
                 continue
+            by = decided_by(rules_digest, ref.place)
             if (known := settled.get(ref.key)) is not None:
                 listed.decider.remember(ref.position, known.seconds)
                 found += 1
-                other_rules += known.rules_digest != rules_digest
+                other_rules += known.rules_digest != by
                 put(ref.position, known.account, known.size or ref.size)
                 continue
             entry = entries.get(ref.key)
             if entry is None:
-                if wanted(entry):
+                if wanted(entry, by):
                     listed.todo.add(ref)
                 continue
             listed.decider.remember(ref.position, seconds(entry.date) if entry.date else None)
             if entry.account in SETTLED:
                 found += 1
-                by_others = entry.rules_digest != rules_digest
+                by_others = entry.rules_digest != by
                 other_rules += by_others
                 read = compare_placed and by_others
             else:
-                read = wanted(entry)
+                read = wanted(entry, by)
             if read:
                 listed.entries[ref.key] = entry
                 listed.todo.add(ref)
@@ -213,12 +214,14 @@ def _known(
 ) -> tuple[dict[Key, Settled], dict[Key, Entry]]:
     """What the journal knows of these refs: ``in_short`` of what is settled (by these ``rules``; None: by any), and all
     of the rest."""
-    keys = [ref.key for ref in refs if ref.key is not None]
+    keys = {ref.key: ref.place for ref in refs if ref.key is not None}
     if journal is None:
         return {}, {}
-    settled = journal.settled(keys) if in_short else {}
+    settled = journal.settled(list(keys)) if in_short else {}
     if rules is not None:
-        settled = {key: one for key, one in settled.items() if one.rules_digest == rules}
+        settled = {
+            key: one for key, one in settled.items() if one.rules_digest == decided_by(rules, keys[key])
+        }
     rest = [key for key in keys if key not in settled]
     return settled, journal.lookup(rest) if rest else {}
 
@@ -245,27 +248,26 @@ class Wanted(NamedTuple):
     """Which messages a run takes up: what is not settled, nor refused or held, which only a person can change, nor
     skipped by these very rules. With ``retry_refused``, what was refused, and nothing else."""
 
-    rules_digest: str
     options: Options
     quarantine: Quarantine | None
 
-    def __call__(self, entry: Entry | None) -> bool:
-        """Whether a message of which the journal knows this is to be read."""
+    def __call__(self, entry: Entry | None, by: str) -> bool:
+        """Whether a message of which the journal knows this is to be read. ``by``: see ``decide.decided_by``."""
         if self.options.retry_refused:
             return entry is not None and self.tries(entry.account)
         if entry is None or self.tries(entry.account):
             return True
         match entry.account:
             case Account.SKIPPED:
-                return entry.rules_digest != self.rules_digest
+                return entry.rules_digest != by
             case Account.REFUSED:
                 return self.quarantine is not None and self.quarantine.find(entry.digest) is None
             case account:
                 return account not in SETTLED and account is not Account.HELD
 
-    def leaves(self, entry: Entry | None) -> bool:
+    def leaves(self, entry: Entry | None, by: str) -> bool:
         """Whether a message that was read, since its source could not name it before, is none of this run's."""
-        return self.options.retry_refused and not self(entry)
+        return self.options.retry_refused and not self(entry, by)
 
     def tries(self, account: Account) -> bool:
         """See :func:`tries`."""

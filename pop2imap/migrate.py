@@ -344,7 +344,7 @@ class _Run:
             renamed=Renamed(source.id, listed, self.journal),
             other_sources=not self.job.options.keep_duplicates
             and bool(set(self.journal.counts()) - {source.id}),
-            wanted=Wanted(self.job.rules_digest, self.job.options, self.quarantine),
+            wanted=Wanted(self.job.options, self.quarantine),
             repairs=self.job.options.repair,
             spool=self.journal.spool,
             harm=self.harm,

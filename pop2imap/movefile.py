@@ -24,6 +24,7 @@ from pop2imap.config import (
     MOVE_KEYS,
     REPORT_SUFFIXES,
     RULE_KEYS,
+    Labels,
     MoveFile,
     Quoting,
     Said,
@@ -32,9 +33,10 @@ from pop2imap.config import (
     checked_login_as,
 )
 from pop2imap.credentials import SecretRef
-from pop2imap.endpoints import Endpoint, Kind, parse
+from pop2imap.endpoints import Endpoint, parse
 from pop2imap.errors import ConfigError, Pop2imapError
-from pop2imap.options import Mark, checked_repairs
+from pop2imap.kinds import Kind
+from pop2imap.options import DeletedAtHome, Mark, checked_repairs
 from pop2imap.sizes import MAX_MESSAGE, message_size, per_day, per_second
 from pop2imap.text import printable
 
@@ -45,7 +47,7 @@ Locate = Callable[[str, Sequence[str | int]], int | None]
 """Finds the line (from 1) on which the value at a path of keys and indexes stands in TOML text, if it can."""
 
 _FOR_SERVERS = ("password-file", "password-command", "login-as", "ca", "lenient-end")
-_FOR_FILES = ("quoting", "keep-mbox-headers")
+_FOR_FILES = ("quoting", "keep-mbox-headers", "labels", "accounts")
 
 T = TypeVar("T")
 
@@ -160,6 +162,8 @@ class _Target(_Table):
 class _Source(_Target):
     quoting: Quoting = "auto"
     keep_mbox_headers: bool = False
+    labels: Labels = "all"
+    accounts: list[str] = Field(default_factory=list)
     lenient_end: bool = False
     max_message_size: _Size = MAX_MESSAGE
 
@@ -170,6 +174,10 @@ class _Options(_Table):
     mark: _Mark | None = None
     assume_empty: bool | None = None
     keep_duplicates: bool | None = None
+    flatten: bool | None = None
+    with_trash: bool | None = None
+    with_junk: bool | None = None
+    deleted_at_home: DeletedAtHome | None = None
     quarantine: _Path | None = None
     repair: list[_Repair] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -357,10 +365,10 @@ def _check_kind(at: tuple[str | int, ...], table: Mapping[str, Any], base: Path,
     if at[0] == "source":
         if kind is Kind.IMAP:
             faults.add((*at, "endpoint"), "an IMAP account cannot be a source")
-        others = _FOR_SERVERS if kind is Kind.MBOX else _FOR_FILES
+        others = _FOR_SERVERS if kind.is_local else _FOR_FILES
         for key in others:
             if key in table:
-                what = "an mbox" if kind is Kind.MBOX else "a server"
+                what = "files" if kind.is_local else "a server"
                 faults.add((*at, key), f"means nothing for {what}")
 
 
@@ -374,6 +382,8 @@ def _source_config(source: _Source, number: int) -> SourceConfig:
         max_message_size=source.max_message_size,
         quoting=source.quoting,
         keep_mbox_headers=source.keep_mbox_headers,
+        labels=source.labels,
+        accounts=tuple(source.accounts),
     )
 
 

@@ -7,7 +7,6 @@ from datetime import date
 
 from pop2imap.config import Config, SourceConfig, TargetConfig
 from pop2imap.credentials import Place
-from pop2imap.endpoints import Kind
 from pop2imap.options import Options
 from pop2imap.sizes import MAX_MESSAGE
 
@@ -38,9 +37,11 @@ def dump(config: Config) -> str:
     lines = ["version = 1"]
     for source in config.sources:
         lines += ["", "[[source]]", *_end_lines(source)]
-        if source.endpoint.kind is Kind.MBOX:
+        if source.endpoint.kind.is_local:
             lines += _unless_default("quoting", source.quoting, "auto")
             lines += _unless_default("keep-mbox-headers", source.keep_mbox_headers, False)
+            lines += _unless_default("labels", source.labels, "all")
+            lines += _unless_default("accounts", source.accounts, ())
         else:
             lines += _unless_default("lenient-end", source.lenient_end, False)
         lines += _unless_default("max-message-size", source.max_message_size, MAX_MESSAGE)
@@ -50,6 +51,7 @@ def dump(config: Config) -> str:
     lines += ["", "[options]"]
     for name in (
         *("into", "rules", "assume_empty", "keep_duplicates", "quarantine", "repair"),
+        *("flatten", "with_trash", "with_junk", "deleted_at_home"),
         *("max_rate", "max_messages_per_second", "daily_bytes", "source_daily_bytes", "provider_limits"),
     ):
         lines += _unless_default(name.replace("_", "-"), getattr(options, name), getattr(usual, name))

@@ -70,6 +70,9 @@ def default_state_dir() -> Path:
 OnHeld = Literal["keep", "retry"]
 """What to do with held messages: leave them so, or send again what is not found in its folder, perhaps twice then."""
 
+DeletedAtHome = Literal["skip", "trash", "keep"]
+"""What to do with mail in a maildrop that was deleted on the computer that had fetched it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -83,7 +86,8 @@ class Options:
     ``repair`` holds names of :mod:`pop2imap.repair`, in its order; ``retry_refused`` takes up refused messages, and
     those alone. ``connections``: how many sessions upload at once; None: as many as the target needs. ``unordered``:
     several of them may upload to one folder. ``rescan`` reads all of each mbox, also where an earlier run knows most of
-    it.
+    it. ``flatten``: folders at home say nothing of folders in the target; without ``with_trash`` and ``with_junk``,
+    mail in these folders is left at home.
     """
 
     into: str | None = None
@@ -110,6 +114,10 @@ class Options:
     connections: int | None = None
     unordered: bool = False
     fence: float = 30.0
+    flatten: bool = False
+    with_trash: bool = False
+    with_junk: bool = False
+    deleted_at_home: DeletedAtHome = "trash"
     rescan: bool = False
 
     @property

@@ -24,7 +24,7 @@ from pop2imap.batching import BatchSize
 from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
 from pop2imap.daily import Quota
-from pop2imap.decide import Decided
+from pop2imap.decide import Decided, decided_by
 from pop2imap.errors import Again, ConnectionLost, DailyLimitReached, FolderError, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.hints import longer
@@ -43,6 +43,7 @@ from pop2imap.model import (
     Unknown,
     Unread,
     Upload,
+    place_of,
 )
 from pop2imap.progress import Progress
 from pop2imap.rates import UNLIMITED, Limits
@@ -173,7 +174,7 @@ class Placer:
             self._known_as(item, entry)  # a message that its source could not name before it was read
         elif entry is not None and not self._wanted.tries(entry.account) and entry.account in _FOR_A_PERSON:
             self._close(item, entry.account, entry.reason)  # read to be kept, or for its name
-        elif self._wanted.leaves(entry):
+        elif self._wanted.leaves(entry, decided_by(self._rules_digest, place_of(message.folders))):
             self._budgets.release(message.octets.size)  # nor is it any other message's turn
         elif not placed and (old := self._renamed(message.key, message.octets.digest)):
             self._journal.rebind(old, message.key)
@@ -515,7 +516,7 @@ def record_of(
         date_from=item.date_from,
         reason=reason,
         why=" + ".join(item.decision.rules) or "no rule matched",  # kept for good: no word of the message
-        rules_digest=rules_digest,
+        rules_digest=decided_by(rules_digest, place_of(item.message.folders)),
         subject=subject,
         copies=copies,
     )

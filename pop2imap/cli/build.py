@@ -22,8 +22,8 @@ from pop2imap.config import (
     names_endpoints,
 )
 from pop2imap.credentials import Secret
-from pop2imap.endpoints import Kind
 from pop2imap.errors import ConfigError
+from pop2imap.kinds import Kind
 from pop2imap.options import Options, default_state_dir
 from pop2imap.rules import Rules
 from pop2imap.sources import Source
@@ -127,7 +127,7 @@ def secrets(
     ask = credentials.ask_on_terminal()
     of_sources = [
         None
-        if source.endpoint.kind is Kind.MBOX
+        if source.endpoint.kind.is_local
         else credentials.resolve(
             source.secret, side="source", account=str(source.endpoint), environ=environ, ask=ask
         )

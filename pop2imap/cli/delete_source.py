@@ -98,17 +98,16 @@ def command(ctx: click.Context, /, yes: bool, older_than: int | None, also_rewri
 
 def _check_source(config: Config) -> None:
     """Raise UsageError unless there is one source, a POP3 maildrop."""
-    from pop2imap.endpoints import Kind
     from pop2imap.errors import UsageError
     from pop2imap.text import printable
 
-    files = [source for source in config.sources if source.endpoint.kind is Kind.MBOX]
+    files = [source for source in config.sources if source.endpoint.kind.is_local]
     if files:
         raise UsageError(
-            "an mbox is a file of yours, and yours to delete",
+            "these are files of yours, and yours to delete",
             where=printable(str(files[0].endpoint)),
             todo="pop2imap verify --full with this source and target reads both and says whether everything that was "
-            "stored is there; then remove the file yourself",
+            "stored is there; then remove the files yourself",
         )
     if len(config.sources) > 1:
         raise UsageError(

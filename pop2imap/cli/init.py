@@ -99,16 +99,20 @@ def command(file: Path, source: tuple[str, ...], target: str | None, me: tuple[s
 
 
 def _source(text: str) -> Endpoint:
-    from pop2imap.endpoints import Kind, parse
+    from pop2imap.endpoints import parse
+    from pop2imap.kinds import Kind
 
     endpoint = parse(text)
     if endpoint.kind is Kind.IMAP:
-        raise UsageError("an IMAP account cannot be a source", todo="pop3s://USER@HOST, or an mbox file")
+        raise UsageError(
+            "an IMAP account cannot be a source", todo="pop3s://USER@HOST, or a file or folder of mail"
+        )
     return endpoint
 
 
 def _target(text: str) -> Endpoint:
-    from pop2imap.endpoints import Kind, parse
+    from pop2imap.endpoints import parse
+    from pop2imap.kinds import Kind
 
     endpoint = parse(text)
     if endpoint.kind is not Kind.IMAP:
@@ -170,11 +174,10 @@ def _words(text: str) -> Sequence[str]:
 
 
 def _table(name: str, endpoint: Endpoint, password: Callable[[Endpoint], Password | None]) -> str:
-    from pop2imap.endpoints import Kind
     from pop2imap.movefile_writer import toml_value
 
     lines = [name, f"endpoint = {toml_value(str(endpoint))}"]
-    if endpoint.kind is Kind.MBOX:
+    if endpoint.kind.is_local:
         return "\n".join(lines)
     found = password(endpoint)
     if found:

@@ -35,7 +35,8 @@ ENDS, LOGIN, WHERE, SPEED, REFUSED, READING, STATE, OUTPUT = (
 EPILOG = """\b
 Endpoints:  pop3s://USER@HOST  pop3+starttls://USER@HOST
             imaps://USER@HOST  imap+starttls://USER@HOST
-            an mbox file, or - for an mbox on standard input
+            a file or folder of mail: an mbox, compressed or not, a Maildir,
+            a Thunderbird profile ...; - for an mbox on standard input
 Every option can also stand in the environment: POP2IMAP_INTO=Archive.
 Passwords never are options: --source-password-file and the like say where
 they are, as do POP2IMAP_SOURCE_PASSWORD_FILE, a keyring, or a move.toml.
@@ -152,6 +153,34 @@ def limit(section: str) -> Callable[[F], F]:
     )
 
 
+at_home = _all(
+    option(
+        "--flatten/--no-flatten",
+        section=WHERE,
+        default=None,
+        help="Folders at home say nothing: what no rule matches goes to --into.",
+    ),
+    option(
+        "--with-trash/--no-with-trash",
+        section=WHERE,
+        default=None,
+        help="Move the trash folder of the mail program, too.",
+    ),
+    option(
+        "--with-junk/--no-with-junk",
+        section=WHERE,
+        default=None,
+        help="Move the junk folder of the mail program, too.",
+    ),
+    option(
+        "--deleted-at-home",
+        section=WHERE,
+        type=click.Choice(("skip", "trash", "keep")),
+        help="Mail that is in the maildrop still, but was deleted in the mail program: leave it out, put it into the "
+        "trash, or treat it like other mail.  [default: trash]",
+    ),
+)
+
 keep_duplicates = option(
     "--keep-duplicates/--no-keep-duplicates",
     section=WHERE,
@@ -170,6 +199,7 @@ where = _all(
         default=None,
         help="Do not look for the same mail among what folders held before the first run.",
     ),
+    at_home,
     keep_duplicates,
     fence,
 )
@@ -280,6 +310,19 @@ reading = _all(
         default=None,
         help="Leave Status, X-Mozilla-Status and the like in the messages.",
     ),
+    option(
+        "--labels",
+        section=READING,
+        type=click.Choice(("all", "one")),
+        help="Mail of Google Takeout: a copy for each label, or one.  [default: all]",
+    ),
+    option(
+        "--account",
+        section=READING,
+        multiple=True,
+        metavar="NAME",
+        help="Of a mail program, move this account alone: its name, user@host or e-mail address; repeatable.",
+    ),
     lenient_end,
     option(
         "--max-message-size",
@@ -381,6 +424,8 @@ def command_line(ctx: click.Context) -> CommandLine:
         max_message_size=params.get("max_message_size"),
         quoting=params.get("mbox_quoting"),
         keep_mbox_headers=params.get("keep_mbox_headers"),
+        labels=params.get("labels"),
+        accounts=params.get("account") or (),
         said=_said(params),
     )
 

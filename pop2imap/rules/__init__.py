@@ -19,9 +19,17 @@ class Rules(Protocol):
     digest: str
     """Changes when any decision might change; kept with what was skipped."""
 
-    def decide(self, message: Message, headers: Headers, date: datetime, source_folder: str) -> Decision:
-        """The decision for one message. ``date`` is its internal date (UTC). Never raises for what a
-        message contains: a header that cannot be read is no match."""
+    def decide(
+        self,
+        message: Message,
+        headers: Headers,
+        date: datetime,
+        source_folder: str,
+        places: tuple[str, ...] = (),
+    ) -> Decision:
+        """The decision for one message. ``date`` is its internal date (UTC). ``places`` are the folders that it has
+        at home and keeps where no rule says otherwise; without any, that is the default folder. Never raises for
+        what a message contains: a header that cannot be read is no match."""
 
     def remember(self, folders: Iterable[str]) -> None:
         """Earlier runs put mail into these folders: those among them that mail gave its name to are some of the

@@ -4,8 +4,11 @@ The first rule that matches decides, unless it says ``continue``: then its folde
 next rules are asked too. So a message may get several folders (copies); of what can only be one thing (read
 or unread, starred or not) the last rule that says it wins; ``skip`` wins over every folder.
 
+A message that has a folder at home keeps it where no rule gives it another.
+
 **Own mail** comes before the rules: what the person wrote goes to the folder of special use ``\\Sent``, seen.
-Only rules that say ``sent = true`` are asked before that, and no others after it.
+Only rules that say ``sent = true`` are asked before that, and no others after it. What the person has filed in a folder
+at home, other than the inbox, is no own mail in this sense: it has its place.
 
 A rule whose folder needs a value that the message does not have does not apply. Folders made from values are
 counted, because anybody can make up list ids: once there are ``max_folders`` of them, further ones become the
@@ -33,6 +36,10 @@ OWN_MAIL = "own mail"
 MAX_FOLDERS = 200
 
 NO_FLAGS: frozenset[str] = frozenset()
+NOBODY: frozenset[str] = frozenset()
+
+MOST_PLACES = 1000
+"""Places at home of which the decision is remembered."""
 
 
 class Actions(NamedTuple):
@@ -99,14 +106,15 @@ class _Verdict:
         self.flagged = self.flagged if then.flagged is None else then.flagged
         self.skip = then.skip
 
-    def decision(self, default_folder: str) -> Decision:
+    def decision(self, default_folder: str, places: tuple[str, ...] = ()) -> Decision:
         if self.skip:
             return Decision((), tuple(self.why), tuple(self.rules), skip=self.skip)
         if not self.folders:
             none = "no rule that matches gives a folder" if self.rules else "no rule matches"
-            self.why.append(f"{none} → {default_folder}, the default folder")
+            place = f"{', '.join(places)}, as at home" if places else f"{default_folder}, the default folder"
+            self.why.append(f"{none} → {place}")
         return Decision(
-            folders=tuple(self.folders) or (default_folder,),
+            folders=tuple(self.folders) or places or (default_folder,),
             why=tuple(self.why),
             rules=tuple(self.rules),
             add_flags=frozenset(self.add_flags) if self.add_flags else NO_FLAGS,
@@ -137,7 +145,7 @@ class RuleList:
         self._of_own_mail = (*(rule for rule in rules if rule.test.asks_for_sent), own_mail)
         first = (own_mail,) if me else ()
         self.names = tuple(rule.name for rule in (*first, *rules))
-        self._no_rule = _Verdict().decision(default_folder)
+        self._no_rule: dict[tuple[str, ...], Decision] = {}  # by place
 
     def remember(self, folders: Iterable[str]) -> None:
         """See :class:`pop2imap.rules.Rules`. What some rule names as it stands was made by no value."""
@@ -149,9 +157,17 @@ class RuleList:
             if folder not in fixed and any(template.may_have_made(folder) for template in templates)
         )
 
-    def decide(self, message: Message, headers: Headers, date: datetime, source_folder: str) -> Decision:
+    def decide(
+        self,
+        message: Message,
+        headers: Headers,
+        date: datetime,
+        source_folder: str,
+        places: tuple[str, ...] = (),
+    ) -> Decision:
         """See :class:`pop2imap.rules.Rules`."""
-        mail = Mail(message, headers, date, source_folder, self._me)
+        is_filed = bool(message.folders) and message.folders != ("INBOX",)
+        mail = Mail(message, headers, date, source_folder, NOBODY if is_filed else self._me)
         verdict: _Verdict | None = None  # most mail matches no rule
         for rule in self._of_own_mail if mail.sent else self._rules:
             hit = rule.test.match(mail)
@@ -167,7 +183,16 @@ class RuleList:
             verdict.take(rule, hit, folder, note)
             if not rule.then.goes_on:
                 break
-        return verdict.decision(self.default_folder) if verdict else self._no_rule
+        return verdict.decision(self.default_folder, places) if verdict else self._unruled(places)
+
+    def _unruled(self, places: tuple[str, ...]) -> Decision:
+        """The decision for a message that no rule matches; messages share it."""
+        found = self._no_rule.get(places)
+        if found is None:
+            if len(self._no_rule) >= MOST_PLACES:
+                self._no_rule.clear()
+            found = self._no_rule[places] = _Verdict().decision(self.default_folder, places)
+        return found
 
     def _folder(self, template: Template, mail: Mail, hit: Hit) -> tuple[str, str]:
         """The folder and a remark; or an empty string, and why there is none."""

@@ -55,6 +55,8 @@ class Mail:
             return list(filter(None, dict.fromkeys(every)))
         if field := NAMES.get(look):
             return [one.name for one in self.headers.addresses(field) if one.name]
+        if look == "source-folder":
+            return list(self.message.folders) or [self.source_folder]
         if look == "list-id":
             return list(filter(None, [self.headers.list_id()]))
         return self.headers.values(look.removeprefix("header "))
@@ -97,5 +99,5 @@ class Mail:
                 sender = next(iter(self.texts("from").folded), "")
                 return sender if placeholder == "from" else sender.rpartition("@")[2] if "@" in sender else ""
             case "source-folder":
-                return self.source_folder
+                return next(iter(self.message.folders), self.source_folder)
         return ""

@@ -26,7 +26,7 @@ from pop2imap.rules.values import OneOf, Regex, Value, containing, exactly, glob
 MAX_DEPTH = 20
 """Tests within tests within tests."""
 
-_TEXTS = frozenset({*ADDRESSES, *NAMES, "list-id", "subject"})
+_TEXTS = frozenset({*ADDRESSES, *NAMES, "list-id", "source-folder", "subject"})
 _OTHERS = frozenset(
     {"header", "before", "after", "larger", "smaller", "has-flag", "sent", "all", "any", "not"}
 )

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pop2imap.endpoints import Endpoint, Kind, parse
+from pop2imap.endpoints import Endpoint, parse
 from pop2imap.errors import Pop2imapError, SourceDataError, UsageError
+from pop2imap.kinds import Kind
 from pop2imap.net import Transport
 
 
@@ -167,7 +168,6 @@ def test_a_named_pipe_is_not_opened_to_find_out(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"Return-Path: <a@example.com>\r\nSubject: x\r\n\r\n", "a single message"),
-        (b"\x1f\x8b\x08\x00", "a gzip file"),
         (b"!BDN....", "an Outlook .pst file"),
         (b'// <!-- <mdb:mork:z v="1.4"/> -->', "Thunderbird index"),
         (b"\x1b]0;evil\x07", "\\x1b"),
@@ -183,14 +183,64 @@ def test_a_file_that_is_no_mbox_is_called_by_its_name(tmp_path: Path, content: b
     assert parse("mbox:thing", base=tmp_path).path == tmp_path / "thing", "asked for by name, it is believed"
 
 
-def test_a_folder_is_called_by_its_kind(tmp_path: Path) -> None:
-    (tmp_path / "md" / "cur").mkdir(parents=True)
-    (tmp_path / "md" / "new").mkdir()
-    (tmp_path / "tb" / "Inbox.sbd").mkdir(parents=True)
-    (tmp_path / "plain").mkdir()
-    for name, words in [("md", "a Maildir"), ("tb", "Thunderbird"), ("plain", "a folder, not")]:
-        with pytest.raises(SourceDataError, match=words):
-            parse(name, base=tmp_path)
+def test_the_kind_of_a_directory_is_found_out(tmp_path: Path) -> None:
+    for directory in (
+        "md/cur",
+        "md/new",
+        "md++/.Sent/cur",
+        "mh",
+        "mh2",
+        "eml/below",
+        "tree/Work.sbd",
+        "empty",
+        "tb",
+    ):
+        (tmp_path / directory).mkdir(parents=True)
+    for directory in ("export/Takeout/Mail", "profiles"):
+        (tmp_path / directory).mkdir(parents=True)
+    for file in ("mh/1", "mh/12", "mh/,3", "mh2/.mh_sequences", "mh2/text", "eml/below/a.EML", "tree/Work"):
+        (tmp_path / file).touch()
+    (tmp_path / "tb/prefs.js").touch()
+    (tmp_path / "profiles/profiles.ini").touch()
+    kinds = {name: parse(name, base=tmp_path).kind.value for name in sorted(os.listdir(tmp_path))}
+    assert kinds == {
+        "eml": "eml",
+        "empty": "mbox",
+        "export": "takeout",
+        "md": "maildir",
+        "md++": "maildir",
+        "mh": "mh",
+        "mh2": "mh",
+        "profiles": "thunderbird",
+        "tb": "thunderbird",
+        "tree": "mbox",
+    }
+    assert parse("export/Takeout", base=tmp_path).kind is Kind.TAKEOUT
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("mail.gz", b"\x1f\x8b\x08\x00", Kind.MBOX),
+        ("mail.zip", b"PK\x03\x04", Kind.MBOX),
+        ("takeout-1.zip", b"PK\x03\x04", Kind.TAKEOUT),
+        ("mail", b"From 17@xxx Fri May 23 16:35:53 +0000 2025\r\nX-GM-THRID: 17\r\n", Kind.TAKEOUT),
+        ("mail", b"From a@example.org Fri May 23 16:35:53 2025\nSubject: X-GM-THRID: 1\n\n", Kind.MBOX),
+        ("mail", b"", Kind.MBOX),
+    ],
+)
+def test_the_kind_of_a_file_is_found_out(tmp_path: Path, name: str, content: bytes, kind: Kind) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert parse(name, base=tmp_path) == Endpoint(kind, path=tmp_path / name)
+
+
+@pytest.mark.parametrize("word", ["mbox", "maildir", "mh", "eml", "takeout", "thunderbird"])
+def test_every_kind_of_files_can_be_asked_for_by_name(word: str) -> None:
+    endpoint = parse(f"{word}:mail", base=Path("/srv"))
+    assert str(endpoint) == f"{word}:/srv/mail"
+    assert parse(str(endpoint)) == endpoint
+    with pytest.raises(UsageError, match=f"{word}:PATH"):
+        parse(f"{word}:")
 
 
 def test_a_missing_file_is_named() -> None:

@@ -28,7 +28,7 @@ LAYERS = (
     {"errors", "text"},
     {"model"},
     {
-        *("octets", "charsets", "addresses", "headers", "dates", "net", "credentials", "logs", "endpoints"),
+        *("octets", "charsets", "addresses", "headers", "dates", "net", "credentials", "logs", "endpoints", "kinds"),
         *("hints", "providers", "rates"),
         *(
             "config",
