@@ -30,6 +30,11 @@ RECENT = "\\recent"
 TRASH, JUNK = "\\Trash", "\\Junk"
 
 
+_DELETED = "deleted in the mail program that had fetched it"
+_DELETED_LEFT = Decision((), (_DELETED,), skip=f"{_DELETED} (--deleted-at-home)")
+_DELETED_TO_TRASH = Decision((TRASH,), (f"{_DELETED} → {TRASH} (--deleted-at-home)",), seen=True)
+
+
 class Decided(NamedTuple):
     """A message with its decision. ``flags`` are those it shall have (before what the mailbox can keep);
     ``guessed`` says that its read state is not known but follows ``--mark``. ``subject`` is for people: printable and
@@ -75,6 +80,8 @@ class Decider:
         self._folder = source_folder
         self._run_start = run_start
         self._settled, self._read = _Dated(), _Dated()
+        self.deleted: set[int] = set()
+        """Positions of messages of a maildrop that were deleted at home."""
         self._alike: dict[frozenset[str], frozenset[str]] = {}  # few sets of flags, that many messages have
 
     def remember(self, position: int, date: int | None) -> None:
@@ -123,6 +130,8 @@ class Decider:
             decision = Decision((), (message.discarded,), skip=message.discarded)
         elif out_of_range := self._out_of_range(date):
             decision = Decision((), (out_of_range,), skip=out_of_range)
+        elif message.position in self.deleted and (by_owner := self._deleted_at_home()) is not None:
+            decision = by_owner
         elif left := left_at_home(message.folders, self._options):
             decision = Decision((), (left,), skip=left)
         else:
@@ -131,6 +140,15 @@ class Decider:
         flags, guessed = self._flags(message, decision, date)
         subject = printable(headers.first("subject") or "", 120)
         return Decided(message, subject, decision, date, date_from, flags, guessed)
+
+    def _deleted_at_home(self) -> Decision | None:
+        """The decision for what was deleted at home; None: it is mail like any other."""
+        match self._options.deleted_at_home:
+            case "skip":
+                return _DELETED_LEFT
+            case "trash":
+                return _DELETED_TO_TRASH
+        return None
 
     def _out_of_range(self, date: datetime) -> str:
         day, since, before = date.date(), self._options.since, self._options.before
@@ -165,9 +183,19 @@ def left_at_home(folders: Sequence[str], options: Options) -> str:
         (TRASH, options.with_trash, "--with-trash"),
         (JUNK, options.with_junk, "--with-junk"),
     ):
-        if not wanted and folders and all(folder.partition("/")[0] == use for folder in folders):
+        if not wanted and _all_in(folders, use):
             return f"in the {use[1:].lower()} folder at home ({option} moves it)"
     return ""
+
+
+def is_deleted(message: Message) -> bool:
+    """Whether its owner has deleted it at home."""
+    return bool(message.discarded) or _all_in(message.folders, TRASH)
+
+
+def _all_in(folders: Sequence[str], use: str) -> bool:
+    """Whether all of these are the folder of that special use, or below it."""
+    return bool(folders) and all(folder.partition("/")[0] == use for folder in folders)
 
 
 def decided_by(rules_digest: str, place: int) -> str:

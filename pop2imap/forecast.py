@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from pop2imap import repair
+from pop2imap.at_home import Planned
 from pop2imap.decide import Decided
 from pop2imap.errors import FolderError, Pop2imapError
 from pop2imap.inventory import Inventory
@@ -45,6 +46,9 @@ class Forecast:
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._inventories: dict[str, Inventory | None] = {}
         self._from: dict[bytes, Counter[str]] = {}  # digest → copies planned by source
+        self.planned = Planned()
+        self.shared = 0
+        """Messages that come from one source and are in another, too."""
         self._coming = Count()
         self._unlooked = 0
         self.elsewhere = 0
@@ -66,6 +70,7 @@ class Forecast:
             self.elsewhere += bool(entry.placed) and not set(item.decision.folders) <= set(entry.placed)
         else:
             account = self._account(item, ledger.source, entry.placed if entry else {})
+        self.planned.add(item.message, account)
         ledger.put(item.message.position, account, item.message.size)
         self._progress.advance(item.message.size, 1)
 
@@ -78,6 +83,7 @@ class Forecast:
             return Account.SKIPPED
         self._builder.judged(item)
         if message.whole and self._from_elsewhere(item, source):
+            self.shared += 1
             return Account.PRESENT
         accounts = [
             placed[folder]

@@ -25,6 +25,7 @@ class Job(NamedTuple):
         """Names everything that decides what is skipped and where mail goes."""
         options = self.options
         decides = f"{self.rules.digest} {options.since} {options.before}"
-        if at_home := options.flatten | options.with_trash << 1 | options.with_junk << 2:
+        at_home = (options.flatten, options.with_trash, options.with_junk, options.deleted_at_home)
+        if at_home != (False, False, False, "trash"):
             decides += f" {at_home}"
         return hashlib.sha256(decides.encode()).hexdigest()[:16]

@@ -166,7 +166,8 @@ def _drop_settled(
     *,
     compare_placed: bool,
 ) -> tuple[int, int]:
-    """Account for what needs no reading. Returns how many are settled, and how many of these by other rules."""
+    """Account for what needs no reading. Returns how many are settled, and how many of these by other rules. One pass
+    over each ref, by far the hottest of a second run, and so whole."""
     found = other_rules = 0
     refs, put = listed.listing.refs, listed.ledger.put
     rules = rules_digest if compare_placed else None

@@ -21,9 +21,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from pop2imap import at_home
 from pop2imap.budgets import Budgets
 from pop2imap.daily import Quota, SourceDay, source_quota, target_quota
-from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError
+from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, SourceDataError
 from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry
@@ -148,6 +149,8 @@ class _Run:
                 self._wait(self.pause)
         except Pop2imapError as error:
             self.builder.error = error
+        maildrops = [source.id for source in self.job.sources if source.kind == at_home.MAILDROP]
+        self.builder.copies(self.journal.shared(), maildrops)
         self._folders_at_end()
         self.job.target.close()
 
@@ -216,7 +219,12 @@ class _Run:
         look = options.on_held == "retry"  # what is sent again may well be there
         folders = Folders(self.journal, target, self.builder, assume_empty=options.assume_empty and not look)
         while self.to_do and not self.stop.is_set():
-            self._move_source(self.to_do[0], folders)
+            try:
+                self._move_source(self.to_do[0], folders)
+            except SourceDataError as error:  # one of several costs itself alone
+                if len(self.job.sources) == 1 or self.builder.has(self.to_do[0].id):
+                    raise
+                self.builder.lost(self.to_do[0].id, error)
             self.to_do.pop(0)
 
     def _know_that_something_is_missing(self) -> None:
@@ -247,6 +255,7 @@ class _Run:
                 compare_placed=False,
                 quarantine=self.quarantine,
             )
+            self._look_at_home(source, listed)
             todo, most = self._within_limit(listed)
             day = SourceDay(source_quota(self.job.options, source, self.journal, self.now))
             read = 0
@@ -272,6 +281,15 @@ class _Run:
             self.builder.source_remarks(source.id, remarks)
         if day.over:
             raise day.over
+
+    def _look_at_home(self, source: Source, listed: Listed) -> None:
+        """What mail programs know of maildrops is kept; what of a maildrop is at home is settled by that."""
+        if isinstance(source, at_home.Fetching):
+            for maildrop, uidls in source.fetched().items():
+                self.journal.fetched(maildrop, uidls)
+        if source.kind == at_home.MAILDROP and not self.job.options.keep_duplicates:
+            sifted = at_home.sift(source, listed, [self.journal], self.journal.note, self.job.rules_digest)
+            self.builder.deleted_at_home(source.id, sifted.deleted)
 
     def _within_limit(self, listed: Listed) -> tuple[Chosen, int | None]:
         """What to read, and how many of it to place at most (None: all). What is settled shows only in the reading

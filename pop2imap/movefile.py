@@ -4,6 +4,8 @@ pydantic finds every fault of the shape at once; what it cannot know (two places
 belongs to another kind of source) is looked for beside it, also in a file whose shape is at fault. All of it
 comes as one ConfigError. The rules that such a file may hold are none of our business: :data:`RULE_KEYS` are
 left to :mod:`pop2imap.rules`.
+
+The keys and all that can be wrong with them stand here together, which is why this file stays whole.
 """
 
 from __future__ import annotations

@@ -24,11 +24,11 @@ from pop2imap.batching import BatchSize
 from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
 from pop2imap.daily import Quota
-from pop2imap.decide import Decided, decided_by
+from pop2imap.decide import Decided, decided_by, is_deleted
 from pop2imap.errors import Again, ConnectionLost, DailyLimitReached, FolderError, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.hints import longer
-from pop2imap.journal import Entry, Journal, Placement, Record
+from pop2imap.journal import Entry, Home, Journal, Placement, Record
 from pop2imap.listed import Wanted
 from pop2imap.model import (
     SETTLED,
@@ -36,6 +36,7 @@ from pop2imap.model import (
     Batch,
     Key,
     Mailbox,
+    Message,
     Octets,
     Outcome,
     Refused,
@@ -132,6 +133,7 @@ class Placer:
         self._budgets, self._progress = budgets, progress
         self._known, self._renamed = known, renamed
         self._other_sources = other_sources
+        self._rewritten: set[bytes] | None = None  # match digests of what other sources brought
         self._wanted, self._quarantine = wanted, wanted.quarantine
         self._repairs, self._spool, self._harm = repairs, spool, harm
         self._most, self._quota = most, quota
@@ -183,9 +185,7 @@ class Placer:
             self._journal.note([self._record(item, Account.SKIPPED, decision.skip)])
             self._builder.judged(item, skipped=decision.skip)
             self._close(item, Account.SKIPPED)
-        elif (
-            not begun and self._other_sources and self._journal.elsewhere(message.key, message.octets.digest)
-        ):
+        elif not begun and self._other_sources and self._is_elsewhere(message):
             self._journal.note(
                 [self._record(item, Account.PRESENT, "the same octets came from another source")]
             )
@@ -197,6 +197,18 @@ class Placer:
             self._budgets.release(message.octets.size)
         else:
             yield from self._place(item, entry)
+
+    def _is_elsewhere(self, message: Message) -> bool:
+        """Whether another source brought these octets, or what servers make of them."""
+        octets = message.octets
+        if self._journal.elsewhere(message.key, octets.digest):
+            return True
+        if self._rewritten is None:
+            self._rewritten = self._journal.rewritten(message.key.source)
+        match = octets.match_digest
+        if match in self._rewritten:
+            return True
+        return match != octets.digest and bool(self._journal.elsewhere(message.key, match))
 
     def _take_unread(self, item: Unread) -> None:
         size = self._ledger.size_of(item.position)
@@ -519,4 +531,12 @@ def record_of(
         rules_digest=decided_by(rules_digest, place_of(item.message.folders)),
         subject=subject,
         copies=copies,
+        home=home_of(item.message),
     )
+
+
+def home_of(message: Message) -> Home | None:
+    """By which name the mail program that it comes from knows it, if it said so."""
+    if not message.uidl:
+        return None
+    return Home(message.maildrop, message.uidl, is_deleted(message), message.partial)

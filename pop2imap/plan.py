@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pop2imap import at_home
 from pop2imap.decide import Decided
-from pop2imap.errors import HostUnavailable, Pop2imapError
+from pop2imap.errors import HostUnavailable, Pop2imapError, SourceDataError
 from pop2imap.forecast import Forecast
 from pop2imap.job import Job
 from pop2imap.journal import place
-from pop2imap.listed import list_source
+from pop2imap.listed import Listed, list_source
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder
@@ -60,9 +61,17 @@ def plan(
             facts=facts,
         )
         for source in job.sources:
-            if not stop.is_set():
+            if stop.is_set():
+                break
+            try:
                 _plan_source(job, source, history, forecast, builder, run_start, progress, stop)
+            except SourceDataError as error:  # one of several costs itself alone
+                if len(job.sources) == 1 or builder.has(source.id):
+                    raise
+                builder.lost(source.id, error)
         forecast.finish(unreachable)
+        maildrops = [source.id for source in job.sources if source.kind == at_home.MAILDROP]
+        builder.copies(forecast.shared, maildrops)
         ours = history.folders() if history else {}
         for folder in builder.folders:
             builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
@@ -106,6 +115,7 @@ def _plan_source(
             builder.remark(
                 f"{source.id} does not name all its messages: which were moved before is not foreseen"
             )
+        _look_at_home(job, source, listed, history, forecast, builder)
         progress.start(f"looking at {source.id}", listed.todo.octets, len(listed.todo))
         try:
             if forecast.target is not None and not job.options.allow_same_account:
@@ -124,3 +134,24 @@ def _plan_source(
     finally:
         # a dry run with bodies leaves no QUIT: some servers hide what was retrieved (QUIRK(Gmail))
         builder.source_remarks(source.id, source.close(settled=not full))
+
+
+def _look_at_home(
+    job: Job,
+    source: Source,
+    listed: Listed,
+    history: History | None,
+    forecast: Forecast,
+    builder: ReportBuilder,
+) -> None:
+    """As a run does it, without writing anything."""
+    if isinstance(source, at_home.Fetching):
+        for maildrop, uidls in source.fetched().items():
+            forecast.planned.fetched(maildrop, uidls)
+    if source.kind == at_home.MAILDROP and not job.options.keep_duplicates:
+        known: list[at_home.Homes] = [forecast.planned]
+        if history is not None:
+            known.insert(0, history)
+        sifted = at_home.sift(source, listed, known, lambda records: None, job.rules_digest)
+        builder.deleted_at_home(source.id, sifted.deleted)
+        forecast.shared += sifted.both

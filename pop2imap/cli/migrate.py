@@ -53,6 +53,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     """Plan or migrate, from the command line to the last line of the report. Returns the exit code."""
     options.configure_logs(ctx.params)
     from pop2imap import memory
+    from pop2imap.at_home import in_order
     from pop2imap.cli import build, finish, recall
     from pop2imap.cli.interrupt import watched
     from pop2imap.job import Job
@@ -92,7 +93,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     with watched(stop):
         memory.settle_in()
         report = migrate(
-            Job(sources, target, rules, config.options, dry_run),
+            Job(in_order(sources), target, rules, config.options, dry_run),
             choose(quiet=params["quiet"], lines=params["log_format"] == "json"),
             stop,
         )

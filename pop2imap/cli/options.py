@@ -3,6 +3,8 @@
 None always means that nothing was said, so that a ``move.toml`` gets its turn. Every option is also read from the
 environment, as ``POP2IMAP_`` and its name; passwords are not here at all, only places where they are, and
 those are left to :mod:`pop2imap.credentials`, which knows what comes before what.
+
+It is one list, in the order of the help, and stays whole.
 """
 
 from __future__ import annotations

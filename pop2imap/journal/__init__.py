@@ -64,6 +64,28 @@ class Settled(NamedTuple):
     rules_digest: str
 
 
+class Home(NamedTuple):
+    """By which name a mail program at home knows a message: as ``uidl`` of ``maildrop`` (``user@host``, lower case;
+    empty if it does not say). ``deleted`` there; ``partial``: it never fetched the whole of it."""
+
+    maildrop: str
+    uidl: str
+    deleted: bool = False
+    partial: bool = False
+
+
+class AtHome(NamedTuple):
+    """What is known at home of a UIDL. ``account`` None: that the mail program has fetched it, and nothing else, so
+    that it was deleted or never filed. ``size`` and ``digest`` are those of the octets without book-keeping lines."""
+
+    account: Account | None = None
+    size: int = 0
+    digest: bytes | None = None
+    date: datetime | None = None
+    deleted: bool = False
+    partial: bool = False
+
+
 class Record(NamedTuple):
     """What is to be remembered of one message, whatever becomes of it.
 
@@ -85,6 +107,7 @@ class Record(NamedTuple):
     rules_digest: str = ""
     subject: str = ""
     copies: int = 1
+    home: Home | None = None
 
 
 class Placement(NamedTuple):
@@ -187,6 +210,16 @@ class JournalReader(Protocol):
         """How many copies of these octets other sources than ``key.source`` brought or found, less how many
         messages of this source other than ``key`` count as present because of them."""
 
+    def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
+        """What mail programs at home know of these messages of a maildrop. Any number of them."""
+
+    def rewritten(self, source: str) -> set[bytes]:
+        """The match digests of the copies that other sources brought, where they are not the digests. Reads every
+        placement."""
+
+    def shared(self) -> int:
+        """How many different messages came from one source and count as present in another because of that."""
+
     def same_octets(self, source: str, digest: bytes) -> list[Key]:
         """The settled keys of ``source`` with this digest, in order of nth: those that were removed come first."""
 
@@ -216,6 +249,9 @@ class Journal(JournalReader, Protocol):
     def note(self, records: Iterable[Record]) -> None:
         """Insert or replace what is known of messages (skipped, unreadable, present, pending …). Placements
         are not touched, except that refusals go when ``rules_digest`` changed. Lazily durable."""
+
+    def fetched(self, maildrop: str, uidls: Iterable[str]) -> None:
+        """A mail program at home has fetched these messages of a maildrop, once. Lazily durable."""
 
     def intend(self, records: Sequence[Record], placements: Sequence[Placement]) -> list[int]:
         """Make the placements durable as *intended*, and the records of their messages (as PENDING) with them,

@@ -21,7 +21,7 @@ from pop2imap.journal.statements import ADD_FACT, FACTS, FORGET_FACT
 from pop2imap.journal.values import FORMAT, storable
 from pop2imap.text import printable
 
-NEWEST = 3
+NEWEST = 4
 """The schema that this program makes: the number of steps."""
 
 _TABLES = Path(__file__).with_name("tables.sql")

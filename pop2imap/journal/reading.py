@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from pop2imap.journal import Entry, Placement, Problem, Settled
+from pop2imap.journal import AtHome, Entry, Placement, Problem, Settled
 from pop2imap.journal import statements as say
 from pop2imap.journal.values import INTENDED, UNDOING, moment, storable
 from pop2imap.model import Account, Key
@@ -268,6 +268,34 @@ class Reader(ABC):
                 return brought
             lent = scalar(database, say.LENT_BY_OTHERS, digest, source, storable(key.name), key.nth)
             return max(brought - (lent or 0), 0)
+
+    def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
+        found: dict[str, AtHome] = {}
+        with self._reading() as database:
+            for some in chunked(uidls):
+                wanted = {storable(uidl): uidl for uidl in some}
+                rows = database.execute(
+                    say.among(say.AT_HOME, len(wanted)), (storable(maildrop), *wanted)
+                ).fetchall()
+                for uidl, account, size, octets, date, deleted, partial in rows:
+                    found[wanted[uidl]] = AtHome(
+                        ACCOUNTS[account] if account else None,
+                        size or 0,
+                        octets,
+                        None if date is None else moment(date),
+                        bool(deleted),
+                        bool(partial),
+                    )
+        return found
+
+    def rewritten(self, source: str) -> set[bytes]:
+        with self._reading() as database:
+            number = self._number(database, "sources", source)
+            rows = database.execute(say.REWRITTEN, (-1 if number is None else number,))
+            return {match_digest for (match_digest,) in rows}
+
+    def shared(self) -> int:
+        return self._count(say.SHARED)
 
     def same_octets(self, source: str, digest: bytes) -> list[Key]:
         with self._reading() as database:

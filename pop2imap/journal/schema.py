@@ -186,6 +186,18 @@ traffic = Table(
     Column("octets", BigInteger, nullable=False),
 )
 
+homes = Table(
+    "homes",
+    metadata,
+    Column("maildrop", Text, primary_key=True),  # user@host
+    Column("uidl", Text, primary_key=True),
+    Column(
+        "message", ForeignKey(messages.c.id, ondelete="CASCADE")
+    ),  # at home; without it: it was fetched, once
+    Column("deleted", Boolean, nullable=False),
+    Column("partial", Boolean, nullable=False),
+)
+
 
 def _first(connection: Connection) -> None:
     metadata.create_all(connection, tables=_FIRST)
@@ -217,7 +229,13 @@ def _third(connection: Connection) -> None:
     seals.add(_database(connection), [traffic.name])
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
+def _fourth(connection: Connection) -> None:
+    """By which names mail programs know the mail of a maildrop."""
+    homes.create(connection)
+    seals.add(_database(connection), [homes.name])
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third, _fourth)
 """Step n leads from schema n - 1 to schema n."""
 
 

@@ -152,6 +152,27 @@ LENT_BY_OTHERS = (
     f"SELECT count(*) FROM messages m WHERE m.digest = ? AND m.source = ? AND m.account = '{Account.PRESENT.value}' "
     f"AND NOT {_OWNS_A_COPY} AND NOT (m.name = ? AND m.nth = ?)"
 )
+REWRITTEN = (
+    "SELECT DISTINCT p.match_digest FROM placements p JOIN messages m ON p.message = m.id "
+    f"WHERE p.state IN ({_MINE}) AND p.match_digest <> m.digest AND p.repairs = '' AND m.source <> ?"
+)
+SHARED = (
+    "SELECT count(DISTINCT m.digest) FROM messages m "
+    f"WHERE m.account = '{Account.PRESENT.value}' AND NOT {_OWNS_A_COPY}"
+)
+AT_HOME = (
+    "SELECT h.uidl, m.account, m.size, m.digest, m.date, h.deleted, h.partial FROM homes h "
+    "LEFT JOIN messages m ON h.message = m.id WHERE h.maildrop = ? AND h.uidl IN ({})"
+)
+ADD_HOME = (
+    "INSERT INTO homes (maildrop, uidl, message, deleted, partial, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+    "ON CONFLICT (maildrop, uidl) DO UPDATE SET message = ?3, deleted = ?4, partial = ?5, seal = ?6 "
+    "WHERE message IS NULL OR deleted OR (partial AND NOT ?4)"
+)
+"""Of several copies at home, one that is whole and not deleted counts."""
+ADD_FETCHED = (
+    "INSERT INTO homes (maildrop, uidl, deleted, partial) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING"
+)
 _IS_SETTLED = f"account IN ({_SETTLED})"
 SAME_OCTETS = (
     f"SELECT name, nth FROM messages WHERE source = ? AND digest = ? AND {_IS_SETTLED} ORDER BY nth, id"

@@ -269,7 +269,28 @@ class SqlJournal(traffic.TrafficReader):
             for some in chunked(decided_anew):
                 database.execute(say.among(say.FORGET_REFUSALS, len(some)), some)
             ids.update((key, old.id) for key, old in known.items())
+        homes = [
+            with_seal(
+                (
+                    storable(home.maildrop),
+                    storable(home.uidl),
+                    ids[record.key],
+                    int(home.deleted),
+                    int(home.partial),
+                )
+            )
+            for record in records
+            if (home := record.home) is not None
+        ]
+        if homes:
+            database.executemany(say.ADD_HOME, homes)
         return _Remembered(ids, {row.id for row in known.values()})
+
+    def fetched(self, maildrop: str, uidls: Iterable[str]) -> None:
+        for some in chunked(uidls):
+            with self._writing() as database:
+                rows = [(storable(maildrop), storable(uidl)) for uidl in some]
+                database.executemany(say.ADD_FETCHED, rows)
 
     def _known_messages(self, database: Connection, keys: Iterable[Key]) -> dict[Key, _Known]:
         by_source: dict[str, list[Key]] = defaultdict(list)

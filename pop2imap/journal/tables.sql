@@ -8,6 +8,7 @@ CREATE TABLE messages ( id INTEGER NOT NULL, source INTEGER NOT NULL, name VARCH
 CREATE TABLE placements ( id INTEGER NOT NULL, message INTEGER NOT NULL, folder INTEGER NOT NULL, mailbox INTEGER NOT NULL, state VARCHAR NOT NULL, claim BOOLEAN NOT NULL, uidvalidity BIGINT NOT NULL, lower_bound BIGINT NOT NULL, uid BIGINT, match_digest BLOB NOT NULL, size BIGINT NOT NULL, date BIGINT NOT NULL, flags VARCHAR NOT NULL, run INTEGER NOT NULL, repairs VARCHAR DEFAULT '' NOT NULL, seal BLOB, PRIMARY KEY (id), UNIQUE (message, folder), FOREIGN KEY(message) REFERENCES messages (id), FOREIGN KEY(folder) REFERENCES folders (id), FOREIGN KEY(mailbox) REFERENCES mailboxes (id), FOREIGN KEY(run) REFERENCES runs (id) );
 CREATE TABLE origins ( mailbox INTEGER NOT NULL, first_uid BIGINT, made INTEGER, seal BLOB, PRIMARY KEY (mailbox), FOREIGN KEY(mailbox) REFERENCES mailboxes (id), FOREIGN KEY(made) REFERENCES runs (id) );
 CREATE TABLE traffic ( name VARCHAR NOT NULL, hour BIGINT NOT NULL, octets BIGINT NOT NULL, seal BLOB, PRIMARY KEY (name, hour) );
+CREATE TABLE homes ( maildrop VARCHAR NOT NULL, uidl VARCHAR NOT NULL, message INTEGER, deleted BOOLEAN NOT NULL, partial BOOLEAN NOT NULL, seal BLOB, PRIMARY KEY (maildrop, uidl), FOREIGN KEY(message) REFERENCES messages (id) ON DELETE CASCADE );
 CREATE INDEX messages_digest ON messages (digest);
 CREATE UNIQUE INDEX placements_owner ON placements (mailbox, uidvalidity, uid) WHERE uid IS NOT NULL;
 CREATE INDEX placements_claim ON placements (mailbox, match_digest) WHERE claim = 1;
@@ -31,3 +32,5 @@ CREATE TRIGGER origins_insert AFTER INSERT ON origins WHEN NEW.seal IS NULL BEGI
 CREATE TRIGGER origins_update AFTER UPDATE OF mailbox, first_uid, made ON origins WHEN NEW.seal IS OLD.seal BEGIN UPDATE origins SET seal = pop2imap_seal(NEW.mailbox, NEW.first_uid, NEW.made) WHERE rowid = NEW.rowid; END;
 CREATE TRIGGER traffic_insert AFTER INSERT ON traffic WHEN NEW.seal IS NULL BEGIN UPDATE traffic SET seal = pop2imap_seal(NEW.name, NEW.hour, NEW.octets) WHERE rowid = NEW.rowid; END;
 CREATE TRIGGER traffic_update AFTER UPDATE OF name, hour, octets ON traffic WHEN NEW.seal IS OLD.seal BEGIN UPDATE traffic SET seal = pop2imap_seal(NEW.name, NEW.hour, NEW.octets) WHERE rowid = NEW.rowid; END;
+CREATE TRIGGER homes_insert AFTER INSERT ON homes WHEN NEW.seal IS NULL BEGIN UPDATE homes SET seal = pop2imap_seal(NEW.maildrop, NEW.uidl, NEW.message, NEW.deleted, NEW.partial) WHERE rowid = NEW.rowid; END;
+CREATE TRIGGER homes_update AFTER UPDATE OF maildrop, uidl, message, deleted, partial ON homes WHEN NEW.seal IS OLD.seal BEGIN UPDATE homes SET seal = pop2imap_seal(NEW.maildrop, NEW.uidl, NEW.message, NEW.deleted, NEW.partial) WHERE rowid = NEW.rowid; END;

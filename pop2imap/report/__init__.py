@@ -85,6 +85,15 @@ class Repaired(NamedTuple):
     saved: str = ""
 
 
+class Copies(NamedTuple):
+    """Mail at home and mail in maildrops: messages in both, and in one of them alone. What was left at home (in the
+    trash, say) is not counted."""
+
+    both: int
+    only_at_home: int
+    only_in_maildrop: int
+
+
 class Report(NamedTuple):
     """Everything a plan or a run found out."""
 
@@ -109,6 +118,8 @@ class Report(NamedTuple):
     repaired: tuple[Repaired, ...] = ()
     error: Pop2imapError | None = None
     interrupted: ExitCode | None = None
+    copies: Copies | None = None
+    """None: there are not sources of both sorts."""
     same_account_allowed: bool = False
     """Whether source and target are two mailboxes was not asked."""
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from pop2imap.errors import ExitCode, Pop2imapError
+from pop2imap.errors import ExitCode, Pop2imapError, SourceDataError
 from pop2imap.model import FLAGGED, SEEN, Account, DateFrom, Decision, Key, Mailbox, Ref, Remark
-from pop2imap.report import PROBLEMS, Count, FolderReport, Problem, Repaired, Report, SourceReport
+from pop2imap.report import PROBLEMS, Copies, Count, FolderReport, Problem, Repaired, Report, SourceReport
 from pop2imap.report.tally import Tally
 
 TODO = {
@@ -106,11 +106,22 @@ class ReportBuilder:
         self._problems: dict[tuple[str, str], Problem] = {}
         self._repaired: dict[tuple[str, str], Repaired] = {}
         self._given_up: set[bytes] = set()
+        self._copies: Copies | None = None
 
     def begin(self, source: str, refs: Sequence[Ref], *, complete: bool) -> SourceLedger:
         """A new listing of ``source``; replaces what an earlier try of this run had counted of it."""
         self._ledgers[source] = SourceLedger(source, refs, complete)
         return self._ledgers[source]
+
+    def lost(self, source: str, error: SourceDataError) -> None:
+        """A source of several that cannot be had at all: it counts as one unreadable message, so that nobody takes
+        the account for complete."""
+        self.begin(source, [Ref(1, None, 0)], complete=False).put(1, Account.UNREADABLE, 0)
+        self.problem(Account.UNREADABLE, source, 1, None, str(error))
+
+    def has(self, source: str) -> bool:
+        """Whether a listing of ``source`` has begun."""
+        return source in self._ledgers
 
     def remark(self, text: str) -> None:
         """Something a person should know; the same words are kept once."""
@@ -142,6 +153,29 @@ class ReportBuilder:
     def moved(self) -> Count:
         """The messages that were stored in this run."""
         return Count(self._moved, self._moved_octets)
+
+    def deleted_at_home(self, source: str, deleted: int) -> None:
+        """So many messages of a maildrop were deleted in the mail program that had fetched them."""
+        if deleted:
+            self.remark(
+                f"{source}: {deleted:,} messages were deleted in the mail program that had fetched them "
+                "(--deleted-at-home says what becomes of them)"
+            )
+
+    def copies(self, both: int, maildrops: Collection[str]) -> None:
+        """So many messages lie both at home and in one of these sources, which are maildrops."""
+        moved = {
+            source: sum(
+                count.messages
+                for account, count in ledger.tally.counts().items()
+                if account is not Account.SKIPPED
+            )
+            for source, ledger in self._ledgers.items()
+        }
+        in_maildrops = sum(number for source, number in moved.items() if source in maildrops)
+        at_home = sum(moved.values()) - in_maildrops
+        if len(moved) > len(maildrops) and maildrops:
+            self._copies = Copies(both, max(at_home - both, 0), max(in_maildrops - both, 0))
 
     def why(self, rule: str, folder: str, why: str) -> None:
         """The first message of each rule and folder explains that rule and folder."""
@@ -260,5 +294,6 @@ class ReportBuilder:
             repaired=tuple(self._repaired.values()),
             error=self.error,
             interrupted=self.interrupted,
+            copies=self._copies,
             same_account_allowed=self.same_account_allowed,
         )

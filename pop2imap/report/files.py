@@ -36,6 +36,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         | {account.value: counts[account].octets for account in Account},
         "moved": _count(report.moved),
         "extra_copies": report.extra_copies,
+        "copies": None if report.copies is None else report.copies._asdict(),
         "sources": [_source(source) for source in report.sources],
         "folders": [_folder(folder) for folder in report.folders],
         "rules": [{"name": name, "matched": matched} for name, matched in report.rules],

@@ -82,6 +82,11 @@ def _equation(report: Report) -> Iterator[str]:
         yield f"moved in this run: {in_messages(report.moved.messages)}, {size(report.moved.octets)}"
     if report.extra_copies:
         yield f"and {report.extra_copies:,} more copies, by rules that name more than one folder"
+    if (copies := report.copies) is not None:
+        yield (
+            f"at home and in the maildrop: {copies.both:,}; only at home: {copies.only_at_home:,}; "
+            f"only in the maildrop: {copies.only_in_maildrop:,}"
+        )
 
 
 def _folders(report: Report) -> Iterator[str]:

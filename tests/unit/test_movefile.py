@@ -152,7 +152,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         "[[source]] 1, endpoint: this URL holds a password",
         "[[source]] 1, password: a password does not belong in this file",
         "[[source]] 2, quoting: must be 'auto', 'mboxrd', 'mboxo' or 'none'",
-        "[[source]] 2, login-as: means nothing for an mbox",
+        "[[source]] 2, login-as: means nothing for files",
         "[[source]] 3, password-command: the command is empty",
         "[[source]] 3, password-command: excludes password-file",
         "[[source]] 3, keep-mbox-headers: must be true or false",

@@ -1,0 +1,146 @@
+"""Both copies as one: mail that lies in a maildrop and, fetched from there, in a mail program at home.
+
+Theory of operation
+-------------------
+Sources at home are moved before maildrops (:func:`in_order`), so that folder, flags, tags and date are those of home.
+When a maildrop is listed, its messages are then looked for by name: mail programs note the UIDL of what they fetch
+(``X-UIDL``), and of which maildrop it was. A message of that name that is settled, and has the size that the maildrop
+lists, is the same one, and need not even be read. All others are read, and told by their octets, or by what servers
+make of these (:mod:`pop2imap.placing`).
+
+What was fetched once, and is not at home any more, or lies in the trash there, was deleted by its owner: it
+would come back. ``--deleted-at-home`` says what becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from pop2imap.decide import is_deleted
+from pop2imap.journal import AtHome, Record
+from pop2imap.listed import LOOKUP, Chosen, Listed
+from pop2imap.model import SETTLED, Account, Message, Ref
+from pop2imap.sources import Source
+
+_Source = TypeVar("_Source", bound=Source)
+
+MAILDROP = "pop3"
+"""The kind of source that is a maildrop."""
+
+BY_NAME = "the same message is at home (X-UIDL)"
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """A source at home that knows what its mail program has fetched, once, from maildrops."""
+
+    def fetched(self) -> Mapping[str, Iterable[str]]:
+        """UIDLs by maildrop (``user@host``, lower case). After ``list``."""
+
+
+def in_order(sources: Iterable[_Source]) -> tuple[_Source, ...]:
+    """Sources at home before maildrops."""
+    return tuple(sorted(sources, key=lambda source: source.kind == MAILDROP))
+
+
+def maildrop_of(source: Source) -> str:
+    """``user@host`` of a maildrop, in lower case."""
+    return source.id.partition(":")[2].rpartition(":")[0].lower()
+
+
+class Homes(Protocol):
+    """Who knows what is at home: a journal, or :class:`Planned`."""
+
+    def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
+        """See ``JournalReader.at_home``."""
+
+
+class Planned:
+    """What a plan has seen at home so far, since it writes nothing into a journal."""
+
+    def __init__(self) -> None:
+        self._homes: dict[tuple[str, str], AtHome] = {}
+
+    def add(self, message: Message, account: Account) -> None:
+        """A message of a source at home. ``account`` PENDING: it would be moved."""
+        if not message.uidl:
+            return
+        name = (message.maildrop, message.uidl)
+        known = self._homes.get(name)
+        if known is None or known.account is None or known.deleted or known.partial:
+            settled = Account.PRESENT if account is Account.PENDING else account
+            self._homes[name] = AtHome(
+                settled, message.size, None, None, is_deleted(message), message.partial
+            )
+
+    def fetched(self, maildrop: str, uidls: Iterable[str]) -> None:
+        """See ``Journal.fetched``."""
+        for uidl in uidls:
+            self._homes.setdefault((maildrop, uidl), AtHome())
+
+    def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
+        """See ``JournalReader.at_home``."""
+        found = {uidl: self._homes.get((maildrop, uidl)) for uidl in uidls}
+        return {uidl: one for uidl, one in found.items() if one is not None}
+
+
+class Sifted(NamedTuple):
+    """How many messages of a maildrop were found at home by name, and how many were deleted there."""
+
+    both: int
+    deleted: int
+
+
+def sift(
+    source: Source,
+    listed: Listed,
+    known: Sequence[Homes],
+    note: Callable[[Sequence[Record]], None],
+    rules_digest: str,
+) -> Sifted:
+    """Settle what of the maildrop ``source`` is at home, so that it is not read; the decider of ``listed`` hears of
+    what was deleted there. ``known`` is asked in order, ``note`` is given what to remember."""
+    maildrop = maildrop_of(source)
+    todo, listed.todo = listed.todo, Chosen(listed.listing.refs)
+    both = deleted = 0
+    for start in range(0, len(todo), LOOKUP):
+        some = list(todo[start : start + LOOKUP])
+        uidls = [ref.key.name for ref in some if ref.key is not None]
+        homes: dict[str, AtHome] = {}
+        for one in known:
+            for name in ("", maildrop):
+                homes.update(one.at_home(name, uidls))
+        records = []
+        for ref in some:
+            home = homes.get(ref.key.name) if ref.key is not None and ref.key.nth == 0 else None
+            if home is not None and _is_same(home, ref):
+                assert ref.key is not None
+                listed.ledger.put(ref.position, Account.PRESENT, ref.size)
+                records.append(_record(ref, home, rules_digest))
+                both += 1
+                continue
+            if home is not None and (home.deleted or home.account is None):
+                listed.decider.deleted.add(ref.position)
+                deleted += 1
+            listed.todo.add(ref)
+        note(records)
+    return Sifted(both, deleted)
+
+
+def _is_same(home: AtHome, ref: Ref) -> bool:
+    return home.account in SETTLED and not (home.partial or home.deleted) and home.size == ref.size
+
+
+def _record(ref: Ref, home: AtHome, rules_digest: str) -> Record:
+    assert ref.key is not None
+    return Record(
+        key=ref.key,
+        account=Account.PRESENT,
+        size=home.size,
+        digest=home.digest,
+        date=home.date,
+        reason=BY_NAME,
+        why="at home",
+        rules_digest=rules_digest,
+    )
