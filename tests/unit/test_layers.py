@@ -28,7 +28,18 @@ LAYERS = (
     {"errors", "text"},
     {"model"},
     {
-        *("octets", "charsets", "addresses", "headers", "dates", "net", "credentials", "logs", "endpoints", "kinds"),
+        *(
+            "octets",
+            "charsets",
+            "addresses",
+            "headers",
+            "dates",
+            "net",
+            "credentials",
+            "logs",
+            "endpoints",
+            "kinds",
+        ),
         *("hints", "providers", "rates"),
         *(
             "config",
