@@ -30,6 +30,7 @@ from pop2imap.config import (
     SourceConfig,
     TargetConfig,
     checked_login_as,
+    imap_account,
 )
 from pop2imap.credentials import SecretRef
 from pop2imap.endpoints import Endpoint, Kind, parse
@@ -44,7 +45,7 @@ MOST_OCTETS = 1 << 22
 Locate = Callable[[str, Sequence[str | int]], int | None]
 """Finds the line (from 1) on which the value at a path of keys and indexes stands in TOML text, if it can."""
 
-_FOR_SERVERS = ("password-file", "password-command", "login-as", "ca", "lenient-end")
+_FOR_SERVERS = ("password-file", "password-command", "login-as", "ca", "lenient-end", "read-state-from")
 _FOR_FILES = ("quoting", "keep-mbox-headers")
 
 T = TypeVar("T")
@@ -118,6 +119,7 @@ def _amount(read: Callable[[str], int], what: str) -> Callable[[object], int]:
 _Endpoint = Annotated[
     Endpoint, BeforeValidator(_through(lambda text, base: parse(text, allow_cleartext=True, base=base)))
 ]
+_Account = Annotated[Endpoint, BeforeValidator(_through(imap_account))]
 _Path = Annotated[Path, BeforeValidator(_through(_path))]
 _Report = Annotated[Path, BeforeValidator(_through(_report))]
 _Repair = Annotated[str, BeforeValidator(_through(lambda text, base: checked_repairs([text])[0]))]
@@ -162,6 +164,7 @@ class _Source(_Target):
     keep_mbox_headers: bool = False
     lenient_end: bool = False
     max_message_size: _Size = MAX_MESSAGE
+    read_state_from: _Account | None = None
 
 
 class _Options(_Table):
@@ -374,6 +377,7 @@ def _source_config(source: _Source, number: int) -> SourceConfig:
         max_message_size=source.max_message_size,
         quoting=source.quoting,
         keep_mbox_headers=source.keep_mbox_headers,
+        read_state_from=source.read_state_from,
     )
 
 

@@ -381,6 +381,7 @@ def command_line(ctx: click.Context) -> CommandLine:
         max_message_size=params.get("max_message_size"),
         quoting=params.get("mbox_quoting"),
         keep_mbox_headers=params.get("keep_mbox_headers"),
+        read_state_from=params.get("read_state_from"),
         said=_said(params),
     )
 
