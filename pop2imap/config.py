@@ -44,7 +44,8 @@ class SourceConfig(NamedTuple):
     """One source. The first four fields are for servers, the last four for files; ``lenient_end`` is for POP3
     servers that do not end a message as they must. ``max_message_size`` is in octets; what is larger is
     unreadable. ``labels``: whether a message of Google Takeout goes into the folders of all its labels, or into one.
-    ``accounts`` of a mail program are moved; none: those that make sense."""
+    ``accounts`` of a mail program are moved; none: those that make sense. ``read_state_from`` is the IMAP account that
+    shows the mail of a POP3 maildrop."""
 
     endpoint: Endpoint
     secret: SecretRef | None = None
@@ -56,6 +57,7 @@ class SourceConfig(NamedTuple):
     keep_mbox_headers: bool = False
     labels: Labels = "all"
     accounts: tuple[str, ...] = ()
+    read_state_from: Endpoint | None = None
 
 
 class TargetConfig(NamedTuple):
@@ -133,6 +135,7 @@ class CommandLine(NamedTuple):
     keep_mbox_headers: bool | None = None
     labels: Labels | None = None
     accounts: tuple[str, ...] = ()
+    read_state_from: str | None = None
     said: Said = Said()
 
 
@@ -178,7 +181,9 @@ def assemble(
 
     _check_endpoints(sources, target, allow_cleartext=bool(said.allow_cleartext), part_will_do=part_will_do)
     return Config(
-        sources=_with_line_settings(sources, line, environ),
+        sources=_with_state(
+            _with_line_settings(sources, line, environ), line, allow_cleartext=bool(said.allow_cleartext)
+        ),
         target=target and _with_target_settings(target, line, environ),
         options=_options(said),
         reports=_checked_reports(said.reports or ()),
@@ -234,7 +239,8 @@ def _check_endpoints(
     if twice := next((endpoint for endpoint in named if named.count(endpoint) > 1), None):
         raise UsageError("this source is named twice", where=printable(str(twice)))
     if not allow_cleartext:
-        for endpoint in [*named, *([target.endpoint] if target else [])]:
+        states = [source.read_state_from for source in sources if source.read_state_from]
+        for endpoint in [*named, *states, *([target.endpoint] if target else [])]:
             require_encryption(endpoint)
 
 
@@ -274,6 +280,29 @@ def _with_line_settings(
     return tuple(settled)
 
 
+def _with_state(
+    sources: tuple[SourceConfig, ...], line: CommandLine, *, allow_cleartext: bool
+) -> tuple[SourceConfig, ...]:
+    """The sources with what the command line says of where read, answered and starred come from."""
+    if not line.read_state_from:
+        return sources
+    account = imap_account(line.read_state_from)
+    if not allow_cleartext:
+        require_encryption(account)
+    servers = [source for source in sources if source.endpoint.kind is Kind.POP3]
+    if len(servers) != 1:
+        raise UsageError(
+            f"it is for one POP3 source, and there are {len(servers) or 'none'}",
+            where="--read-state-from",
+            todo="of several, each has its own read-state-from in a move.toml (-c)"
+            if servers
+            else "leave it out",
+        )
+    return tuple(
+        source._replace(read_state_from=account) if source is servers[0] else source for source in sources
+    )
+
+
 def _with_target_settings(
     target: TargetConfig, line: CommandLine, environ: Mapping[str, str]
 ) -> TargetConfig:
@@ -299,6 +328,16 @@ def checked_login_as(user: str, where: str) -> str:
     if any(not character.isprintable() for character in user):
         raise UsageError(f"'{printable(user, 60)}' holds characters that no login takes", where=where)
     return user
+
+
+def imap_account(text: str, base: Path | None = None) -> Endpoint:
+    """The IMAP account from which read, answered and starred are read, also one in clear text. Raises UsageError."""
+    account = parse(text, allow_cleartext=True, base=base)
+    if account.kind is not Kind.IMAP:
+        raise UsageError(
+            "read-state-from names no IMAP account", todo="write it like imaps://alice@imap.example.com"
+        )
+    return account
 
 
 def _options(said: Said) -> Options:

@@ -35,9 +35,10 @@ MOST_OCTETS = 1 << 16
 
 KEYRING_SERVICE = "pop2imap"
 
-_PASSWORDS = frozenset({"POP2IMAP_SOURCE_PASSWORD", "POP2IMAP_TARGET_PASSWORD"})
+_PASSWORDS = frozenset({"POP2IMAP_SOURCE_PASSWORD", "POP2IMAP_TARGET_PASSWORD", "POP2IMAP_STATE_PASSWORD"})
 
-Side = Literal["source", "target"]
+Side = Literal["source", "target", "state"]
+"""``state`` is the IMAP account of ``--read-state-from``: its password has no options, only the environment."""
 
 _alive: weakref.WeakSet[Secret] = weakref.WeakSet()
 _alive_lock = threading.Lock()
@@ -216,8 +217,13 @@ def _unnamed(side: Side, account: str, ask: Ask | None) -> Secret:
     raise ConfigError(
         f"no password is known, and there is no terminal to ask on{trouble}",
         where=printable(account),
-        todo=f"use --{side}-password-file, --{side}-password-command, the same in a move.toml, or "
-        f"POP2IMAP_{side.upper()}_PASSWORD_FILE",
+        todo="use "
+        + (
+            "POP2IMAP_STATE_PASSWORD_FILE or POP2IMAP_STATE_PASSWORD_COMMAND"
+            if side == "state"
+            else f"--{side}-password-file, --{side}-password-command, the same in a move.toml, or "
+            f"POP2IMAP_{side.upper()}_PASSWORD_FILE"
+        ),
     )
 
 

@@ -33,6 +33,7 @@ from pop2imap.config import (
     SourceConfig,
     TargetConfig,
     checked_login_as,
+    imap_account,
 )
 from pop2imap.credentials import SecretRef
 from pop2imap.endpoints import Endpoint, parse
@@ -48,7 +49,7 @@ MOST_OCTETS = 1 << 22
 Locate = Callable[[str, Sequence[str | int]], int | None]
 """Finds the line (from 1) on which the value at a path of keys and indexes stands in TOML text, if it can."""
 
-_FOR_SERVERS = ("password-file", "password-command", "login-as", "ca", "lenient-end")
+_FOR_SERVERS = ("password-file", "password-command", "login-as", "ca", "lenient-end", "read-state-from")
 _FOR_FILES = ("quoting", "keep-mbox-headers", "labels", "accounts")
 
 T = TypeVar("T")
@@ -122,6 +123,7 @@ def _amount(read: Callable[[str], int], what: str) -> Callable[[object], int]:
 _Endpoint = Annotated[
     Endpoint, BeforeValidator(_through(lambda text, base: parse(text, allow_cleartext=True, base=base)))
 ]
+_Account = Annotated[Endpoint, BeforeValidator(_through(imap_account))]
 _Path = Annotated[Path, BeforeValidator(_through(_path))]
 _Report = Annotated[Path, BeforeValidator(_through(_report))]
 _Repair = Annotated[str, BeforeValidator(_through(lambda text, base: checked_repairs([text])[0]))]
@@ -168,6 +170,7 @@ class _Source(_Target):
     accounts: list[str] = Field(default_factory=list)
     lenient_end: bool = False
     max_message_size: _Size = MAX_MESSAGE
+    read_state_from: _Account | None = None
 
 
 class _Options(_Table):
@@ -386,6 +389,7 @@ def _source_config(source: _Source, number: int) -> SourceConfig:
         keep_mbox_headers=source.keep_mbox_headers,
         labels=source.labels,
         accounts=tuple(source.accounts),
+        read_state_from=source.read_state_from,
     )
 
 

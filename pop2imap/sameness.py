@@ -19,7 +19,6 @@ one mailbox by mistake costs an option (``--allow-same-account``), what they mis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from pop2imap.model import Mailbox, Ref
 from pop2imap.sources import Listing, Source
 from pop2imap.target import Target
 from pop2imap.text import printable
+from pop2imap.uidl import imap_name
 
 SAMPLE = 50
 """UIDLs that are looked at."""
@@ -39,11 +39,6 @@ MANY_ENOUGH = 3
 
 SAME_SIZES = 0.9
 """Share of the sizes that must be equal; servers may count line ends in two ways."""
-
-_FORMS = (
-    re.compile(r"(?P<uid>[0-9a-fA-F]{8})(?P<uidvalidity>[0-9a-fA-F]{8})"),  # QUIRK(Dovecot): its default
-    re.compile(r"(?P<uidvalidity>[0-9]{1,10})\.(?P<uid>[0-9]{1,10})"),  # QUIRK(Cyrus)
-)
 
 
 class _Name(NamedTuple):
@@ -124,17 +119,12 @@ def sameness(
 def _names(refs: Sequence[Ref]) -> Iterator[_Name]:
     """What some of the UIDLs say, spread over all of them; nothing if one of these says nothing."""
     some = [refs[at] for at in range(0, len(refs), max(len(refs) // SAMPLE, 1))]
-    for form in _FORMS:
-        found = [form.fullmatch(ref.key.name) if ref.key else None for ref in some]
-        base = 16 if form is _FORMS[0] else 10
-        names = [
-            _Name(match[0], int(match["uidvalidity"], base), int(match["uid"], base), ref.size)
-            for match, ref in zip(found, some, strict=True)
-            if match
-        ]
-        if len(names) == len(some):
-            yield from names
-            return
+    said = [(ref, imap_name(ref.key.name)) for ref in some if ref.key]
+    names = [
+        _Name(ref.key.name, name.uidvalidity, name.uid, ref.size) for ref, name in said if ref.key and name
+    ]
+    if len(names) == len(some) and len({name.base for _, name in said if name}) == 1:
+        yield from names
 
 
 def _by_names(names: Sequence[_Name], inbox: Mailbox, target: Target) -> str:

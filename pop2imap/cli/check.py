@@ -84,7 +84,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     """
     params = ctx.params
     options.configure_logs(params)
-    from pop2imap.cli import build
+    from pop2imap.cli import build, state
     from pop2imap.progress import choose
 
     move = build.read_move(options.command_line(ctx), params["config"], part_will_do=True)
@@ -96,6 +96,9 @@ def command(ctx: click.Context, /, **_: Any) -> int:
     for config, secret in zip(move.config.sources, of_sources, strict=True):
         source = build.source(config, secret, None)
         end, listing = check_source(str(config.endpoint), source, progress)
+        if end.messages is not None and secret is not None and config.endpoint.port in state.POP3_PORTS:
+            beside = state.imap_beside(config, secret, end.messages)
+            end = end._replace(remarks=(*end.remarks, *beside))
         checked.append(end.with_provider(config.endpoint.host))
         if listing is not None:
             listings.append((source, listing))

@@ -9,12 +9,21 @@ import click
 
 from pop2imap import __version__
 from pop2imap.cli import options
-from pop2imap.cli.kinds import Command, option
+from pop2imap.cli.kinds import Command, EndpointText, option
 
 if TYPE_CHECKING:
     from pop2imap.sources.mbox_known import Memory
 
 log = logging.getLogger("pop2imap.cli")
+
+
+read_state_from = option(
+    "--read-state-from",
+    section=options.READING,
+    type=EndpointText(),
+    help="imaps://USER@HOST: the IMAP account that shows the mail of the POP3 source; read, answered, starred and tags "
+    "come from its INBOX.",
+)
 
 
 @click.command("migrate", cls=Command, epilog=options.EPILOG)
@@ -32,6 +41,7 @@ log = logging.getLogger("pop2imap.cli")
 @options.speed
 @options.refused
 @options.reading
+@read_state_from
 @options.rescan
 @options.full
 @options.accept_renumbered
@@ -54,7 +64,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     options.configure_logs(ctx.params)
     from pop2imap import memory
     from pop2imap.at_home import in_order
-    from pop2imap.cli import build, finish, recall
+    from pop2imap.cli import build, finish, recall, state
     from pop2imap.cli.interrupt import watched
     from pop2imap.job import Job
     from pop2imap.journal import place
@@ -69,6 +79,7 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
     rules = build.rules(config.options)
     of_sources, of_target = build.secrets(config)
     assert of_target is not None
+    states = state.read_from(config, of_sources)
     target = build.target(config.target, of_target)
     where = place.directory(config.options.state_dir, target.identity)
     spool = None
@@ -84,8 +95,8 @@ def move(ctx: click.Context, *, dry_run: bool) -> int:
         return Memory(where / place.LISTINGS, rescan=config.options.rescan, read_only=dry_run)
 
     sources = tuple(
-        build.source(source, secret, spool, known)
-        for source, secret in zip(config.sources, of_sources, strict=True)
+        with_state(build.source(source, secret, spool, known))
+        for source, secret, with_state in zip(config.sources, of_sources, states, strict=True)
     )
     ends = ", ".join(str(source.endpoint) for source in config.sources)
     log.info("pop2imap %s: %s → %s", __version__, ends, config.target.endpoint)

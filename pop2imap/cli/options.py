@@ -428,6 +428,7 @@ def command_line(ctx: click.Context) -> CommandLine:
         keep_mbox_headers=params.get("keep_mbox_headers"),
         labels=params.get("labels"),
         accounts=params.get("account") or (),
+        read_state_from=params.get("read_state_from"),
         said=_said(params),
     )
 

@@ -8,7 +8,7 @@ import click
 
 from pop2imap.cli import options
 from pop2imap.cli.kinds import Command
-from pop2imap.cli.migrate import move
+from pop2imap.cli.migrate import move, read_state_from
 
 
 @click.command("plan", cls=Command, epilog=options.EPILOG)
@@ -18,6 +18,7 @@ from pop2imap.cli.migrate import move
 @options.speed
 @options.refused
 @options.reading
+@read_state_from
 @options.rescan
 @options.full
 @options.accept_renumbered

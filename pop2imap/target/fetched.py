@@ -2,8 +2,8 @@
 
 The records are as imaplib collects them: for each response its text, in which the octets of a literal stand
 apart, as tuples of (text up to the literal, literal), ended by a text alone. Only flat items are asked for and
-understood: UID, RFC822.SIZE, INTERNALDATE, FLAGS, BODY[]. ENVELOPE and BODYSTRUCTURE are never asked for:
-servers get them wrong.
+understood: UID, RFC822.SIZE, INTERNALDATE, FLAGS, BODY[], and of the header the field Message-ID. ENVELOPE and
+BODYSTRUCTURE are never asked for: servers get them wrong.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _DATE = re.compile(
 _FLAGS = re.compile(rb"(?<=[( ])FLAGS \(([^)]*)\)", re.IGNORECASE)
 _BODY = re.compile(
     rb'(?<=[( ])BODY\[\](?:<0>)? (NIL|"(?:[^"\\]|\\.)*"|\{[0-9]+\})', re.IGNORECASE | re.DOTALL
+)
+_HEAD = re.compile(
+    rb'(?<=[( ])BODY\[HEADER\.FIELDS \("?MESSAGE-ID"?\)\] (NIL|"(?:[^"\\]|\\.)*"|\{[0-9]+\})',
+    re.IGNORECASE | re.DOTALL,
 )
 _MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,6 +129,21 @@ def bodies(
                 raise ProtocolError("a message came in a shape that is not known")
             yield number, held[0]
         response, held = b"", []
+
+
+def heads(records: Iterable[Record | None]) -> Iterator[tuple[int, bytes]]:
+    """(UID, header block) of each response that tells the field Message-ID; empty where a message has none."""
+    response, literals = b"", []
+    for record in records:
+        if isinstance(record, tuple):
+            response += record[0]
+            literals.append(record[1])
+            continue
+        response += record or b""
+        told, number = _HEAD.search(response), _UID.search(_FLAGS.sub(b"", _HEAD.sub(b"", response)))
+        if told and number and len(literals) == told[1].startswith(b"{"):
+            yield int(number[1]), literals[0] if literals else _unquoted(told[1])
+        response, literals = b"", []
 
 
 def _unquoted(text: bytes) -> bytes:

@@ -397,6 +397,13 @@ class Session:
         bodies = fetched.bodies(records, digests)
         return {uid: digest.digests for uid, digest in bodies}
 
+    def message_ids(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """(UID, the header field Message-ID as it stands) of the messages from UID ``first`` to ``last``, which the
+        caller keeps few; no flag is set."""
+        yield from fetched.heads(
+            self._fetch_records(f"{first}:{last}", "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
+        )
+
     def there(self, uids: Sequence[int]) -> set[int]:
         """Those of these ascending UIDs that are there."""
         found = {fetched.uid(response) or 0 for response in self._fetch(fetched.uid_set(uids), "(UID)")}
