@@ -57,6 +57,7 @@ LAYERS = (
     {"sources", "rules", "target", "journal", "report", "progress"},
     {
         "job",
+        "at_home",
         "changes",
         "daily",
         "decide",
