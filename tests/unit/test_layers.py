@@ -40,6 +40,7 @@ LAYERS = (
             "quarantine",
             "repair",
             "sizes",
+            "special_folders",
         ),
     },
     {"sources", "rules", "target", "journal", "report", "progress"},
