@@ -41,7 +41,7 @@ def from_line_end(file: OpenFile) -> int:
 
 
 class EmlFolder(FileFolder):
-    """The ``.eml`` files in ``directory``; with ``every``, all files (Thunderbird's Maildir has names of both sorts)."""
+    """The ``.eml`` files in ``directory``; with ``every``, all files: Thunderbird's Maildir has names of both sorts."""
 
     kind = ".eml files"
     own_lines = True
@@ -108,7 +108,9 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
         for one in entries.others:
             if not is_eml(one):  # those are listed, and unreadable
                 walk.passed_over(LINKS, "/".join((*at, one)))
-        stack += [(*at, one) for one in sorted(entries.directories, key=natural, reverse=True) if one[:1] != "."]
+        stack += [
+            (*at, one) for one in sorted(entries.directories, key=natural, reverse=True) if one[:1] != "."
+        ]
 
 
 def eml_part(root: Path, at: Sequence[str], folder: str, settings: Settings) -> Part:

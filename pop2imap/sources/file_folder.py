@@ -208,12 +208,16 @@ class FileFolder:
                 if look.end - look.start > self.settings.max_message_size:
                     raise Fault(too_large(look.end - look.start, self.settings.max_message_size))
                 if self.looks_inside and self._key(name, file) != key.name:
-                    raise Fault("another program changed the file since it was listed; run again", Account.GONE)
+                    raise Fault(
+                        "another program changed the file since it was listed; run again", Account.GONE
+                    )
                 return self._message(ref, file, look, whole=whole)
         except Fault as fault:
             return Unread(ref.position, key, fault.account, fault.reason)
         except FileNotFoundError:
-            return Unread(ref.position, key, Account.GONE, "another program removed the file since it was listed")
+            return Unread(
+                ref.position, key, Account.GONE, "another program removed the file since it was listed"
+            )
         except OSError as error:
             link = error.errno in (errno.ELOOP, errno.EMLINK)
             reason = "it is a symbolic link, which is not followed" if link else f"the file: {error.strerror}"
@@ -305,9 +309,7 @@ class _Body:
         before = read_fully(read_at, look.offset, look.start - look.offset) or head[: head.find(b"\n") + 1]
         crlf_before = before.endswith(b"\r\n")
         self._slice = (
-            Slice(
-                read_at, look.offset, look.start, look.end, keep_headers=keep, crlf_before=crlf_before
-            )
+            Slice(read_at, look.offset, look.start, look.end, keep_headers=keep, crlf_before=crlf_before)
             if own
             else None
         )
@@ -378,4 +380,3 @@ def read_beside(path: Path, most: int) -> bytes:
 def hashed(name: str) -> str:
     """A key for a file of which there is nothing but its name."""
     return "file-" + hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
-

@@ -18,7 +18,7 @@ read do the file's own times count: the one in its unique name, which is of its 
 which Dovecot keeps at the internal date. An import sets the first too late, a copy of the files the second, so the
 earlier one of them is the better guess.
 
-Sources: D. J. Bernstein's ``maildir`` page, the Maildir++ page of Courier, Dovecot's ``maildir`` and ``mailbox layout``
+Sources: qmail's ``maildir(5)``, the Maildir++ page of Courier, Dovecot's ``maildir`` and ``mailbox layout``
 pages.
 """
 
@@ -107,9 +107,7 @@ class MaildirFolder(FileFolder):
         letters = info(file.name)
         flags = {_FLAGS[one] for one in letters if one in _FLAGS}
         flags |= {self._keywords[one] for one in letters if one in self._keywords}
-        return Look(
-            0, 0, file.size, frozenset(flags), discarded=_TRASHED if "T" in letters else ""
-        )
+        return Look(0, 0, file.size, frozenset(flags), discarded=_TRASHED if "T" in letters else "")
 
     def _moved(self, place: int, name: str) -> tuple[int, str] | None:
         """By its unique name. The directories are only looked at again once something in them has changed."""
@@ -205,7 +203,9 @@ def maildir_parts(
 def maildir_part(root: Path, at: tuple[str, ...], levels: Sequence[str], settings: Settings) -> Part:
     directory, folder = root.joinpath(*at), folder_name(levels)
     return Part(
-        "/".join(at) or ".", folder, lambda: MaildirFolder(f"maildir:{directory}", folder, directory, settings)
+        "/".join(at) or ".",
+        folder,
+        lambda: MaildirFolder(f"maildir:{directory}", folder, directory, settings),
     )
 
 

@@ -131,7 +131,9 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
         for one in entries.others:
             if not is_number(one):
                 walk.passed_over(LINKS, "/".join((*at, one)))
-        stack += [(*at, one) for one in sorted(entries.directories, key=natural, reverse=True) if one[:1] != "."]
+        stack += [
+            (*at, one) for one in sorted(entries.directories, key=natural, reverse=True) if one[:1] != "."
+        ]
 
 
 def _part(root: Path, at: tuple[str, ...], folder: str, settings: Settings) -> Part:
