@@ -87,12 +87,7 @@ class Head:
         self.kept = b"".join(kept)[1:]
         self.unkeyed = self.kept if len(kept) == len(keyed) else b"".join(keyed)[1:]
         self._own = tuple(own)
-        if b"\r" not in self.kept:
-            self.crlf = crlf_before and self.kept.count(b"\n") <= 1
-        else:
-            lines, crlf_lines = self.kept.count(b"\n"), self.kept.count(b"\r\n")
-            agreed = lines > 1 and crlf_lines in (0, lines)
-            self.crlf = crlf_lines > 0 if agreed else crlf_before
+        self.crlf = is_crlf(self.kept, crlf_before=crlf_before)
 
     def sendable(self, *, keep: bool = False, exact_length: bool = False) -> bytes:
         """The block as it is sent, but for its line ends: all of it (``keep``), or without book-keeping lines.
@@ -159,7 +154,7 @@ def _state(fields: tuple[tuple[bytes, bytes], ...]) -> State:
                 elif bits & _IMAP_DELETED:
                     discarded = "marked as deleted in the mail program, not expunged yet"
             case b"x-keywords" | b"x-mozilla-keys":
-                words = _keywords(value)
+                words = keywords(value)
                 known = known or bool(words)
                 flags |= words
     return State(frozenset(flags) if known else None, discarded)
@@ -170,6 +165,15 @@ _BITS = {0x1: SEEN, 0x2: ANSWERED, 0x4: FLAGGED, 0x1000: FORWARDED, 0x0080_0000:
 _EXPUNGED = 0x8
 _PARTIAL = 0x400
 _IMAP_DELETED = 0x0020_0000
+
+
+def is_crlf(block: bytes, *, crlf_before: bool) -> bool:
+    """Whether the lines of the message that a header block begins end in CRLF: ``crlf_before`` decides, what stands
+    before it or in its first line, unless all its lines say otherwise."""
+    if b"\r" not in block:
+        return crlf_before and block.count(b"\n") <= 1
+    lines, crlf_lines = block.count(b"\n"), block.count(b"\r\n")
+    return crlf_lines > 0 if lines > 1 and crlf_lines in (0, lines) else crlf_before
 
 
 def end_of_head(text: bytes, start: int) -> int | None:
@@ -194,7 +198,7 @@ def _hexadecimal(value: bytes) -> int | None:
     return int(value, 16) if _HEXADECIMAL.fullmatch(value) else None
 
 
-def _keywords(value: bytes) -> frozenset[str]:
+def keywords(value: bytes) -> frozenset[str]:
     """Words that can be IMAP keywords (RFC 3501 ``flag-keyword``): what begins with a backslash would be a
     system flag, which these lines do not carry."""
     words = value.decode("ascii", "replace").split()[:KEYWORD_LIMIT]

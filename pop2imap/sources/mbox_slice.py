@@ -50,7 +50,8 @@ class Unquote(Enum):
 
 
 class Slice:
-    """One message of which the place is known, to be read."""
+    """One message of which the place is known, to be read. ``crlf_before`` says how lines end where its From_ line does
+    not."""
 
     def __init__(
         self,
@@ -61,12 +62,13 @@ class Slice:
         *,
         exact_length: bool = False,
         keep_headers: bool = False,
+        crlf_before: bool | None = None,
     ) -> None:
         self._read_at = read_at
         self._start = start
         self._end = end
         self.from_line = read_fully(read_at, offset, start - offset)
-        self._crlf_before = self.from_line.endswith(b"\r\n")
+        self._crlf_before = self.from_line.endswith(b"\r\n") if crlf_before is None else crlf_before
         self._sha = hashlib.sha256()
         self.crlf_only = True
         """Whether all line ends of what was given so far have become CRLF, and no CR was anywhere else."""

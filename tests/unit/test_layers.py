@@ -52,6 +52,7 @@ LAYERS = (
             "repair",
             "sizes",
             "uidl",
+            "special_folders",
         ),
     },
     {"sources", "rules", "target", "journal", "report", "progress"},

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pop2imap.errors import FolderError
-from pop2imap.target.folders import WELL_KNOWN, Listed, Names, check_name
+from pop2imap.special_folders import WELL_KNOWN
+from pop2imap.target.folders import Listed, Names, check_name
 
 
 def listed(name: str, *attributes: str, delimiter: str = "/") -> Listed:
