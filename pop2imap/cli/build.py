@@ -32,6 +32,7 @@ from pop2imap.text import printable
 
 if TYPE_CHECKING:
     from pop2imap.sources.mbox_known import Memory
+    from pop2imap.sources.settings import Settings
 
 Recall = Callable[[], "Memory"]
 
@@ -163,8 +164,13 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
 def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
     from pop2imap.sources.mbox import MboxSource, Quoting
 
+    path = config.endpoint.path
+    if path is not None and path.is_dir():
+        from pop2imap.sources.mbox_tree import mbox_tree_source
+
+        return mbox_tree_source(path, _settings(config, spool, memory))
     return MboxSource(
-        config.endpoint.path,
+        path,
         quoting=Quoting(config.quoting),
         keep_headers=config.keep_mbox_headers,
         max_message_size=config.max_message_size,
@@ -173,9 +179,52 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
     )
 
 
+def _maildir(
+    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
+) -> Source:
+    from pop2imap.sources.maildir import maildir_source
+
+    return maildir_source(_path(config), _settings(config, spool, memory))
+
+
+def _mh(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
+    from pop2imap.sources.mh import mh_source
+
+    return mh_source(_path(config), _settings(config, spool, memory))
+
+
+def _eml(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
+    from pop2imap.sources.eml import eml_source
+
+    return eml_source(_path(config), _settings(config, spool, memory))
+
+
+def _thunderbird(
+    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
+) -> Source:
+    from pop2imap.sources.thunderbird import ThunderbirdSource
+
+    return ThunderbirdSource(_path(config), _settings(config, spool, memory), config.accounts)
+
+
+def _path(config: SourceConfig) -> Path:
+    assert config.endpoint.path is not None
+    return config.endpoint.path
+
+
+def _settings(config: SourceConfig, spool: Path | None, memory: Recall | None) -> Settings:
+    from pop2imap.sources.settings import Settings
+
+    return Settings(spool, config.max_message_size, config.keep_mbox_headers, config.quoting, memory)
+
+
 _KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Recall | None], Source]] = {
     Kind.POP3: _pop3,
     Kind.MBOX: _mbox,
+    Kind.MAILDIR: _maildir,
+    Kind.MH: _mh,
+    Kind.EML: _eml,
+    Kind.THUNDERBIRD: _thunderbird,
 }
 
 

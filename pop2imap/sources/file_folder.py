@@ -29,7 +29,7 @@ from pop2imap.model import Account, Message, Ref, Remark, Unread
 from pop2imap.octets import HEAD_LIMIT, from_bytes, from_chunks
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.file_index import FileIndex
-from pop2imap.sources.mbox_flags import Head, end_of_head, is_crlf
+from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head, end_of_head, is_crlf
 from pop2imap.sources.mbox_slice import PIECE, ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.walking import OPEN_DIRECTORY
@@ -242,6 +242,8 @@ class FileFolder:
             envelope_date=self._envelope_date(file, octets.head()),
             discarded=look.discarded if state is None else state.discarded,
             whole=whole,
+            uidl=body.own(UIDL),
+            maildrop=self.settings.maildrops.get(body.own(ACCOUNT), ""),
             partial=look.partial or body.is_partial,
         )
 
@@ -319,6 +321,10 @@ class _Body:
         self.state = self._slice.state if self._slice else None
         self.is_partial = bool(self._slice and self._slice.head.is_partial)
         self.cut_short = False
+
+    def own(self, name: bytes) -> str:
+        """The value of a book-keeping field of the mail program."""
+        return self._slice.head.own(name) if self._slice else ""
 
     @property
     def crlf_only(self) -> bool:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NoReturn
 
 from pop2imap.endpoints import not_an_mbox
@@ -25,6 +26,7 @@ from pop2imap.octets import from_bytes, from_chunks
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
+from pop2imap.sources.mbox_flags import ACCOUNT, UIDL
 from pop2imap.sources.mbox_found import Resume, Totals
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
@@ -66,7 +68,8 @@ class MboxSource:
     ``path`` None is standard input. ``keep_headers`` leaves the book-keeping lines of mail programs in the
     messages. Messages of more than ``max_message_size`` octets are unreadable. ``spool`` is the directory for large
     messages and for what comes through a pipe. ``memory`` knows what earlier runs have found in the file; None: all of
-    it is read.
+    it is read. ``maildrops`` are those (``user@host``) that the mail program knows by the names that it notes in
+    messages.
     """
 
     kind = "mbox"
@@ -81,6 +84,7 @@ class MboxSource:
         max_message_size: int = MAX_MESSAGE,
         spool: Path | None = None,
         memory: Memory | None = None,
+        maildrops: Mapping[str, str] = MappingProxyType({}),
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._is_stream = is_stream(path)
@@ -90,6 +94,7 @@ class MboxSource:
         self._most = max_message_size
         self._spool = spool
         self._memory = None if self._is_stream else memory
+        self._maildrops = maildrops
         self._now = now
         self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
         self.folder = "INBOX" if self._is_stream else _folder(self._path)
@@ -271,6 +276,9 @@ class MboxSource:
             envelope_date=envelope_date(piece.from_line, self._now()),
             discarded=state.discarded,
             whole=whole,
+            uidl=piece.head.own(UIDL),
+            maildrop=self._maildrops.get(piece.head.own(ACCOUNT), ""),
+            partial=piece.head.is_partial,
         )
 
     def _not_yet(self, file: MboxFile) -> str:

@@ -38,6 +38,13 @@ _INTERNAL = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
 _SAFE_KEYWORD = re.compile(r"[!#$&',\-./0-9:;<=>?@A-Z^_`a-z|}~+]+")
 
 
+UIDL, ACCOUNT = b"x-uidl", b"x-account-key"
+"""The fields in which Thunderbird notes the UIDL of a message, and the account that fetched it, by its key in prefs.js.
+"""
+
+_LONGEST_NAME = 200
+"""Octets of a UIDL or the key of an account; RFC 1939 allows 70."""
+
 _USUAL = 256
 """Octets of book-keeping lines up to which what they say is remembered: most messages say one of a few things."""
 
@@ -103,6 +110,11 @@ class Head:
         """Whether this heads the message in which c-client keeps data about the folder: no mail."""
         names = {name for name, _ in self._own}
         return _INTERNAL in self.kept and not names.isdisjoint({b"x-imap", b"x-imapbase"})
+
+    def own(self, name: bytes) -> str:
+        """The value of a book-keeping field, ``name`` in lower case; empty if there is none, or it is not ASCII."""
+        value = next((value for its, value in self._own if its == name), b"")
+        return value.decode() if value.isascii() and len(value) <= _LONGEST_NAME else ""
 
     @property
     def is_partial(self) -> bool:

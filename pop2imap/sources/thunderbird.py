@@ -1,0 +1,290 @@
+"""A Thunderbird profile as a source: the folders of its POP3 accounts, and Local Folders.
+
+What is where says ``prefs.js`` (:mod:`~pop2imap.sources.thunderbird_prefs`); how folders lie on the disk,
+:mod:`~pop2imap.sources.thunderbird_folders`. The mail of IMAP accounts is on their servers, and is left out; so are
+news and feeds. Folders of several accounts that have one name meet in one folder of the target.
+
+Read state, stars, answers and tags stand in each message, in ``X-Mozilla-Status`` and ``X-Mozilla-Keys``
+(:mod:`~pop2imap.sources.mbox_flags`), with both stores. A tag is a keyword: its key in the settings, which is what
+Thunderbird looks for over IMAP, too. ``popstate.dat`` of each POP3 account lists what is on its server and was fetched.
+
+While Thunderbird runs, it may write anywhere, and has not yet written what it knows. A profile in use is therefore not
+read. Thunderbird leaves its lock behind even when it ends well, so only a lock that somebody holds counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from configparser import Error, RawConfigParser
+from pathlib import Path
+from typing import NamedTuple
+
+from pop2imap.errors import SourceDataError
+from pop2imap.model import Remark
+from pop2imap.sources import Source
+from pop2imap.sources.eml import EmlFolder
+from pop2imap.sources.file_folder import read_beside
+from pop2imap.sources.mbox import MboxSource, Quoting
+from pop2imap.sources.settings import Settings
+from pop2imap.sources.special_use import level_name
+from pop2imap.sources.thunderbird_folders import Folder, cached_names, folders
+from pop2imap.sources.thunderbird_prefs import PREFS_LIMIT, Account, Place, Prefs
+from pop2imap.sources.tree import Found, Part, TreeSource
+from pop2imap.sources.walking import Walk
+from pop2imap.text import printable
+
+STANDARD = {
+    "inbox": "INBOX",
+    "sent": "\\Sent",
+    "drafts": "\\Drafts",
+    "archives": "\\Archive",
+    "junk": "\\Junk",
+    "trash": "\\Trash",
+}
+"""Folders at the top of an account that Thunderbird makes itself, by their names on the disk in lower case."""
+
+LEFT_OUT = {
+    "imap": "its mail is on its server",
+    "nntp": "it is news",
+    "rss": "it is feeds",
+}
+"""Kinds of accounts that are not moved, and why."""
+
+_FLOCK_FIELDS = ("type", "whence", "start", "length", "process")
+_FLOCK = {"linux": ("hhqqi4x", 0), "darwin": ("qqihh", 3)}
+"""``struct flock`` of a system, as F_GETLK has it, and where in it the type is."""
+
+_FETCHED = re.compile(r"[kd] ([!-~]{1,200}) [0-9]+")
+_POPSTATE_LIMIT = 64 << 20
+_MOST_SHOWN = 12
+
+
+class Profile(NamedTuple):
+    """A profile that ``profiles.ini`` names."""
+
+    name: str
+    path: Path
+    is_default: bool
+
+
+def profiles(directory: Path) -> list[Profile]:
+    """The profiles of ``directory``, such as ``~/.thunderbird``, the default one first. Raises SourceDataError."""
+    where = printable(str(directory))
+    try:
+        text = read_beside(directory / "profiles.ini", 1 << 20).decode("utf-8", "replace")
+        installs = _ini(directory / "installs.ini")
+        ini = RawConfigParser(strict=False, interpolation=None)
+        ini.read_string(text)
+    except (OSError, Error) as error:
+        raise SourceDataError(
+            f"profiles.ini cannot be read: {printable(str(error), 200)}", where=where
+        ) from None
+    chosen = {ini.get(one, "Default", fallback="") for ini in (ini, installs) for one in ini.sections()}
+    found = []
+    for section in ini.sections():
+        path = ini.get(section, "Path", fallback="")
+        if not section.startswith("Profile") or not path or "\0" in path:
+            continue
+        relative = ini.get(section, "IsRelative", fallback="1") != "0"
+        default = path in chosen if len(chosen - {"1"}) else ini.get(section, "Default", fallback="") == "1"
+        place = directory / path if relative else Path(path)
+        found.append(Profile(ini.get(section, "Name", fallback=path), place, default))
+    return sorted(found, key=lambda one: not one.is_default)
+
+
+def _ini(path: Path) -> RawConfigParser:
+    ini = RawConfigParser(strict=False, interpolation=None)
+    with contextlib.suppress(OSError, Error):  # only newer versions have it
+        ini.read_string(read_beside(path, 1 << 20).decode("utf-8", "replace"))
+    return ini
+
+
+def profile_of(path: Path) -> Path:
+    """The profile that ``path`` is, or the one in it. Raises SourceDataError where that is not clear."""
+    if (path / "prefs.js").is_file() or not (path / "profiles.ini").is_file():
+        return path
+    with_mail = [one for one in profiles(path) if (one.path / "prefs.js").is_file()]
+    if len(with_mail) == 1 or (with_mail and with_mail[0].is_default):
+        return with_mail[0].path
+    names = ", ".join(printable(str(one.path)) for one in with_mail[:_MOST_SHOWN])
+    raise SourceDataError(
+        "there are several profiles" if with_mail else "there is no profile with mail",
+        where=printable(str(path)),
+        todo=f"name one of {names}" if with_mail else "start Thunderbird once, or name another directory",
+    )
+
+
+class ThunderbirdSource(TreeSource):
+    """The profile ``profile``, or the default one of a directory of profiles. ``accounts``: those alone, by name, host,
+    ``user@host`` or e-mail address."""
+
+    def __init__(self, profile: Path, settings: Settings, accounts: Sequence[str] = ()) -> None:
+        path = Path(os.path.realpath(profile))
+        super().__init__(f"thunderbird:{path}", "thunderbird", self._look)
+        self._path, self._settings, self._wanted = path, settings, accounts
+        self._accounts: list[Account] = []
+
+    def _look(self) -> Found:
+        profile = profile_of(self._path)
+        where = printable(str(profile))
+        prefs = read_prefs(profile)
+        self._accounts = chosen(prefs.accounts, self._wanted, where)
+        if in_use(profile):
+            return Found(
+                [
+                    Part(
+                        "profile",
+                        "",
+                        None,
+                        f"{where}: Thunderbird is running with this profile: close it and run again",
+                    )
+                ],
+                (f"a Thunderbird profile in use: {where}",),
+            )
+        settings = self._settings._replace(maildrops={one.key: one.maildrop for one in prefs.accounts})
+        remarks = list(_left_out(prefs.accounts, self._accounts))
+        if tags := prefs.tags():
+            said = ", ".join(
+                f"{keyword} is '{printable(tag, 40)}'" for keyword, tag in sorted(tags.items())[:_MOST_SHOWN]
+            )
+            remarks.append(Remark(f"tags are kept as keywords: {said}"))
+        walks: list[Walk] = []
+        parts = list(_parts(prefs, self._accounts, cached_names(profile), profile, settings, walks))
+        for walk in walks:
+            remarks += walk.remarks()
+        names = ", ".join(printable(account.name, 60) for account in self._accounts)
+        return Found(
+            parts, (f"a Thunderbird profile: {where}", f"{len(parts):,} folders of {names}"), tuple(remarks)
+        )
+
+    def fetched(self) -> Mapping[str, Iterable[str]]:
+        """UIDLs of messages that were fetched whole, by maildrop."""
+        return {one.maildrop: fetched(one) for one in self._accounts if one.kind == "pop3"}
+
+
+def read_prefs(profile: Path) -> Prefs:
+    """Raises SourceDataError where there are none."""
+    try:
+        text = read_beside(profile / "prefs.js", PREFS_LIMIT).decode("utf-8", "replace")
+    except OSError as error:
+        raise SourceDataError(
+            f"no Thunderbird profile: prefs.js cannot be read: {error.strerror}",
+            where=printable(str(profile)),
+            todo="name the directory that holds prefs.js",
+        ) from None
+    return Prefs(text, profile)
+
+
+def chosen(accounts: Sequence[Account], wanted: Sequence[str], where: str) -> list[Account]:
+    """The accounts that are moved: those of these names; without any, all whose mail is on this computer. Raises
+    SourceDataError for a name that is none."""
+    if not wanted:
+        return [one for one in accounts if one.kind in {"pop3", "none"}]
+    for name in wanted:
+        if not any(one.is_called(name) for one in accounts):
+            known = ", ".join(printable(one.name, 60) for one in accounts[:_MOST_SHOWN])
+            raise SourceDataError(
+                f"there is no account '{printable(name, 60)}'", where=where, todo=f"one of {known}"
+            )
+    return [one for one in accounts if any(one.is_called(name) for name in wanted)]
+
+
+def _left_out(accounts: Sequence[Account], moved: Sequence[Account]) -> Iterator[Remark]:
+    for one in accounts:
+        if one not in moved:
+            why = LEFT_OUT.get(one.kind, "it was not named")
+            yield Remark(f"the account {printable(one.name, 60)} is left out: {why}")
+
+
+def _parts(
+    prefs: Prefs,
+    accounts: Sequence[Account],
+    names: Mapping[str, str],
+    profile: Path,
+    settings: Settings,
+    walks: list[Walk],
+) -> Iterator[Part]:
+    roles = prefs.roles()
+    for account in accounts:
+        within = os.path.relpath(account.directory, profile)
+        if not account.directory.is_dir():
+            if not account.inbox_of:  # what it fetches lies elsewhere, so it may have no folders
+                fault = f"{printable(str(account.directory))}: the directory of this account is not there"
+                yield Part(f"{within}/", account.name, None, fault)
+            continue
+        walk = Walk(Path(os.path.realpath(account.directory)))
+        walks.append(walk)
+        for folder in folders(account, names, walk):
+            name = "/".join([within, *folder.path])
+            target = folder_name(account, folder, roles)
+            if folder.fault:
+                yield Part(name, target, None, f"{printable(str(folder.file))}: {folder.fault}")
+            else:
+                yield Part(name, target, _maker(folder, settings))
+
+
+def folder_name(account: Account, folder: Folder, roles: Mapping[Place, str]) -> str:
+    """Where the folder belongs in the target: by the role that the settings give to it or one above it, else by the
+    name that Thunderbird itself gives to such folders."""
+    on_disk = tuple(name.removesuffix(".sbd") for name in folder.path[:-1]) + folder.path[-1:]
+    for depth in range(len(on_disk), 0, -1):
+        if use := roles.get(Place(account.key, on_disk[:depth])):
+            return "/".join([use, *map(level_name, folder.levels[depth:])])
+    first = STANDARD.get(on_disk[0].lower()) if on_disk else None
+    return "/".join([first or level_name(folder.levels[0]), *map(level_name, folder.levels[1:])])
+
+
+def _maker(folder: Folder, settings: Settings) -> Callable[[], Source]:
+    if folder.maildir:
+        where = Path(os.path.realpath(folder.file)) / "cur"
+        return lambda: EmlFolder(f"eml:{where}", folder.levels[-1], where, settings, every=True)
+    return lambda: MboxSource(
+        folder.file,
+        quoting=Quoting(settings.quoting),
+        keep_headers=settings.keep_headers,
+        max_message_size=settings.max_message_size,
+        spool=settings.spool,
+        memory=settings.memory() if settings.memory else None,
+        maildrops=settings.maildrops,
+    )
+
+
+def fetched(account: Account) -> list[str]:
+    """What ``popstate.dat`` of an account says that is on its server and was fetched whole."""
+    try:
+        text = read_beside(account.directory / "popstate.dat", _POPSTATE_LIMIT)
+    except OSError:
+        return []
+    found = (_FETCHED.fullmatch(line) for line in text.decode("utf-8", "replace").splitlines())
+    return [one[1] for one in found if one]
+
+
+def in_use(profile: Path) -> bool:
+    """Whether a Thunderbird runs with this profile: it holds a lock on ``.parentlock`` (Linux and macOS), or its link
+    ``lock`` names a process that lives (Linux, on file systems without locks)."""
+    with contextlib.suppress(OSError, ImportError, KeyError, struct.error):
+        import fcntl  # not on Windows
+
+        form, at = _FLOCK[sys.platform]
+        asked = [0] * len(_FLOCK_FIELDS)
+        asked[at] = fcntl.F_WRLCK
+        with open(profile / ".parentlock", "rb") as file:
+            answer = struct.unpack(form, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(form, *asked)))
+        if answer[at] != fcntl.F_UNLCK:
+            return True
+    return _lives(profile / "lock")
+
+
+def _lives(lock: Path) -> bool:
+    """Whether the process lives that made the link ``lock``, ``127.0.1.1:+4711``, and is a Thunderbird."""
+    try:
+        found = re.fullmatch(r"[^:]+:\+?([0-9]{1,10})", os.readlink(lock))
+        command = Path(f"/proc/{found[1]}/comm").read_text("utf-8", "replace") if found else ""
+    except OSError:
+        return False
+    return "thunderbird" in command.lower() or "icedove" in command.lower()
