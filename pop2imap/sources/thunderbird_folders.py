@@ -3,7 +3,8 @@
 A folder ``Name`` is a file ``Name`` (an mbox), or with the other store a directory ``Name`` that holds ``cur``; what
 lies below it is in ``Name.sbd``, and ``Name.msf`` is its index. A name that a file system might not take is cut and
 ends in eight hexadecimal digits (``NS_MsgHashIfNecessary``); the real one stands in ``folderCache.json`` of the
-profile, in older profiles in the index. A saved search has an index alone, and so has an empty folder of the second store.
+profile, in older profiles in the index. A saved search has an index alone, and so has an empty folder of the second
+store.
 """
 
 from __future__ import annotations
