@@ -1,7 +1,8 @@
 """What programs write into the header of a message in an mbox for their own book-keeping, read and taken off.
 
 Two sorts. Thunderbird puts its lines (``X-Mozilla-Status`` and so on) at the very top, so only there are they
-its own; further down an ``X-UIDL`` is part of what was received. Everybody else's lines (``Status`` ...)
+its own; further down an ``X-UIDL`` is part of what was received. So does Google Takeout (``X-GM-THRID``,
+``X-Gmail-Labels``, which :mod:`~pop2imap.sources.takeout_labels` reads). Everybody else's lines (``Status`` ...)
 stand anywhere in the header. ``Content-Length`` and ``Lines`` are written by senders too, so they stay, but do not
 count for the key, since mutt and Dovecot rewrite them. Only where the file shows that ``Content-Length`` is its
 writer's (it is exact, in this and all messages before, and stands beside other book-keeping lines) does it go.
@@ -27,8 +28,10 @@ KEYWORD_LIMIT = 100
 
 _OWN = rb"status|x-(?:status|keywords|uid|imap|imapbase)"
 _THUNDERBIRD = rb"x-(?:mozilla-(?:status2?|keys)|account-key|uidl)"
+_TAKEOUT = rb"x-(?:gm-thrid|gmail-labels)"
+_OF_TAKEOUT = frozenset({b"x-gm-thrid", b"x-gmail-labels"})
 _REST_OF_FIELD = rb"[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)"
-_LEADING = re.compile(rb"(?i:(?P<own>" + _THUNDERBIRD + rb"|" + _OWN + rb"))" + _REST_OF_FIELD + rb"\n")
+_LEADING = re.compile(rb"(?i:(?P<own>" + rb"|".join((_THUNDERBIRD, _OWN, _TAKEOUT)) + rb"))" + _REST_OF_FIELD + rb"\n")
 _ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
 _LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
 _LENGTH_FIELD = re.compile(rb"\n(?i:content-length)" + _REST_OF_FIELD)
@@ -94,9 +97,18 @@ class Head:
         ``exact_length``: Content-Length is exact in this message and all messages before."""
         if keep:
             return self.raw
-        if exact_length and self._own:
+        if exact_length and any(name not in _OF_TAKEOUT for name, _ in self._own):
             return _LENGTH_FIELD.sub(b"", b"\n" + self.kept)[1:]
         return self.kept
+
+    @property
+    def labels(self) -> bytes | None:
+        """What Takeout says of the labels, as it stands in the file; None if it says nothing."""
+        return next((value for name, value in self._own if name == b"x-gmail-labels"), None)
+
+    @property
+    def is_of_takeout(self) -> bool:
+        return any(name in _OF_TAKEOUT for name, _ in self._own)
 
     @property
     def is_internal(self) -> bool:
