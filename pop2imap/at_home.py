@@ -28,6 +28,7 @@ _Source = TypeVar("_Source", bound=Source)
 MAILDROP = "pop3"
 """The kind of source that is a maildrop."""
 
+LEFT = "it is left out at home"
 BY_NAME = "the same message is at home (X-UIDL)"
 
 
@@ -55,6 +56,9 @@ class Homes(Protocol):
     def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
         """See ``JournalReader.at_home``."""
 
+    def knows(self, maildrop: str) -> bool:
+        """See ``JournalReader.knows``."""
+
 
 class Planned:
     """What a plan has seen at home so far, since it writes nothing into a journal."""
@@ -79,6 +83,10 @@ class Planned:
         for uidl in uidls:
             self._homes.setdefault((maildrop, uidl), AtHome())
 
+    def knows(self, maildrop: str) -> bool:
+        """See ``JournalReader.knows``."""
+        return any(name == maildrop for name, _ in self._homes)
+
     def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
         """See ``JournalReader.at_home``."""
         found = {uidl: self._homes.get((maildrop, uidl)) for uidl in uidls}
@@ -96,14 +104,19 @@ def sift(
     source: Source,
     listed: Listed,
     known: Sequence[Homes],
+    *,
     note: Callable[[Sequence[Record]], None],
     rules_digest: str,
+    skipped: Callable[[str], None],
 ) -> Sifted:
     """Settle what of the maildrop ``source`` is at home, so that it is not read; the decider of ``listed`` hears of
-    what was deleted there. ``known`` is asked in order, ``note`` is given what to remember."""
+    what was deleted there, and of what was never fetched, so that nobody can have read it. ``known`` is asked in order,
+    ``note`` is given what to remember, ``skipped`` why a message is left out.
+    """
     maildrop = maildrop_of(source)
     todo, listed.todo = listed.todo, Chosen(listed.listing.refs)
     both = deleted = 0
+    is_known = any(one.knows(maildrop) for one in known)
     for start in range(0, len(todo), LOOKUP):
         some = list(todo[start : start + LOOKUP])
         uidls = [ref.key.name for ref in some if ref.key is not None]
@@ -120,7 +133,17 @@ def sift(
                 records.append(_record(ref, home, rules_digest))
                 both += 1
                 continue
-            if home is not None and (home.deleted or home.account is None):
+            if home is not None and _is_left(home, ref):
+                assert ref.key is not None
+                listed.ledger.put(ref.position, Account.SKIPPED, ref.size)
+                skipped(LEFT)
+                records.append(
+                    _record(ref, home, rules_digest)._replace(account=Account.SKIPPED, reason=LEFT)
+                )
+                continue
+            if home is None and is_known:
+                listed.decider.unseen.add(ref.position)
+            elif home is not None and (home.deleted or home.account is None):
                 listed.decider.deleted.add(ref.position)
                 deleted += 1
             listed.todo.add(ref)
@@ -130,6 +153,11 @@ def sift(
 
 def _is_same(home: AtHome, ref: Ref) -> bool:
     return home.account in SETTLED and not (home.partial or home.deleted) and home.size == ref.size
+
+
+def _is_left(home: AtHome, ref: Ref) -> bool:
+    """Whether it is left out at home, as junk, say."""
+    return home.account is Account.SKIPPED and not home.deleted and home.size == ref.size
 
 
 def _record(ref: Ref, home: AtHome, rules_digest: str) -> Record:

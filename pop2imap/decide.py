@@ -82,6 +82,8 @@ class Decider:
         self._settled, self._read = _Dated(), _Dated()
         self.deleted: set[int] = set()
         """Positions of messages of a maildrop that were deleted at home."""
+        self.unseen: set[int] = set()
+        """Positions of messages that nobody can have read: nothing has fetched them."""
         self._alike: dict[frozenset[str], frozenset[str]] = {}  # few sets of flags, that many messages have
 
     def remember(self, position: int, date: int | None) -> None:
@@ -161,8 +163,10 @@ class Decider:
     def _flags(self, message: Message, decision: Decision, date: datetime) -> tuple[frozenset[str], bool]:
         flags = set(decision.add_flags)
         flags.update(flag for flag in message.flags or () if flag.lower() != RECENT)
-        guessed = message.flags is None and decision.seen is None
         seen = decision.seen
+        if seen is None and message.flags is None and message.position in self.unseen:
+            seen = False
+        guessed = message.flags is None and seen is None
         if seen is None:
             seen = SEEN in flags or (message.flags is None and self._marked_seen(date))
         for flag, wanted in ((SEEN, seen), (FLAGGED, decision.flagged)):

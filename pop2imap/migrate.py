@@ -288,7 +288,14 @@ class _Run:
             for maildrop, uidls in source.fetched().items():
                 self.journal.fetched(maildrop, uidls)
         if source.kind == at_home.MAILDROP and not self.job.options.keep_duplicates:
-            sifted = at_home.sift(source, listed, [self.journal], self.journal.note, self.job.rules_digest)
+            sifted = at_home.sift(
+                source,
+                listed,
+                [self.journal],
+                note=self.journal.note,
+                rules_digest=self.job.rules_digest,
+                skipped=self.builder.skipped,
+            )
             self.builder.deleted_at_home(source.id, sifted.deleted)
 
     def _within_limit(self, listed: Listed) -> tuple[Chosen, int | None]:

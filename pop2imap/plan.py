@@ -152,6 +152,13 @@ def _look_at_home(
         known: list[at_home.Homes] = [forecast.planned]
         if history is not None:
             known.insert(0, history)
-        sifted = at_home.sift(source, listed, known, lambda records: None, job.rules_digest)
+        sifted = at_home.sift(
+            source,
+            listed,
+            known,
+            note=lambda records: None,
+            rules_digest=job.rules_digest,
+            skipped=builder.skipped,
+        )
         builder.deleted_at_home(source.id, sifted.deleted)
         forecast.shared += sifted.both

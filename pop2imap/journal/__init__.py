@@ -213,6 +213,9 @@ class JournalReader(Protocol):
     def at_home(self, maildrop: str, uidls: Sequence[str]) -> dict[str, AtHome]:
         """What mail programs at home know of these messages of a maildrop. Any number of them."""
 
+    def knows(self, maildrop: str) -> bool:
+        """Whether any mail program at home knows this maildrop."""
+
     def rewritten(self, source: str) -> set[bytes]:
         """The match digests of the copies that other sources brought, where they are not the digests. Reads every
         placement."""

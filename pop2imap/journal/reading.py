@@ -288,6 +288,10 @@ class Reader(ABC):
                     )
         return found
 
+    def knows(self, maildrop: str) -> bool:
+        with self._reading() as database:
+            return scalar(database, say.KNOWS, storable(maildrop)) is not None
+
     def rewritten(self, source: str) -> set[bytes]:
         with self._reading() as database:
             number = self._number(database, "sources", source)

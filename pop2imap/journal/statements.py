@@ -164,6 +164,7 @@ AT_HOME = (
     "SELECT h.uidl, m.account, m.size, m.digest, m.date, h.deleted, h.partial FROM homes h "
     "LEFT JOIN messages m ON h.message = m.id WHERE h.maildrop = ? AND h.uidl IN ({})"
 )
+KNOWS = "SELECT maildrop FROM homes WHERE maildrop = ? LIMIT 1"
 ADD_HOME = (
     "INSERT INTO homes (maildrop, uidl, message, deleted, partial, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
     "ON CONFLICT (maildrop, uidl) DO UPDATE SET message = ?3, deleted = ?4, partial = ?5, seal = ?6 "

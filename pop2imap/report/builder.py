@@ -142,6 +142,10 @@ class ReportBuilder:
         self._dates[judged.date_from] += 1
         self._guessed += judged.guessed
 
+    def skipped(self, why: str) -> None:
+        """A message is left out, for this reason, without a look at it."""
+        self._skipped[why] += 1
+
     def stored(self, octets: int, copies: int) -> None:
         """So many copies of one message were stored in this run."""
         if copies:

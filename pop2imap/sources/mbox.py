@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -21,19 +22,23 @@ from typing import Literal, NoReturn
 
 from pop2imap.endpoints import not_an_mbox
 from pop2imap.errors import SourceDataError
-from pop2imap.model import Account, Message, Ref, Remark, Unread
+from pop2imap.model import Account, Message, Ref, Remark, Unread, place_of
 from pop2imap.octets import from_bytes, from_chunks
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
-from pop2imap.sources.mbox_flags import ACCOUNT, UIDL
+from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head
 from pop2imap.sources.mbox_found import Resume, Totals
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
 from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
+from pop2imap.sources.takeout_labels import Labelled, read_labels
 from pop2imap.text import printable
+
+Labels = Literal["", "all", "one"]
+"""What is made of the labels of a Takeout export: nothing, a folder of each, or one folder."""
 
 SETTLING = timedelta(seconds=60)
 """How long after its last change a torn end of a file is taken for mail that is just being written."""
@@ -70,10 +75,16 @@ class MboxSource:
     messages and for what comes through a pipe. ``memory`` knows what earlier runs have found in the file; None: all of
     it is read. ``maildrops`` are those (``user@host``) that the mail program knows by the names that it notes in
     messages.
+    ``labels``: in a Takeout export, folders and flags are those that the labels of a message tell: all of
+    them, or the one that tells most (:mod:`~pop2imap.sources.takeout_labels`).
     """
 
     kind = "mbox"
     lists_by: Literal["octets", "messages"] = "octets"
+    _through = "through a pipe"
+    _withheld = ""
+    """Why the last message, and from ``_sure`` on each of them, is not given; empty if they are."""
+    _sure = sys.maxsize
 
     def __init__(
         self,
@@ -85,6 +96,7 @@ class MboxSource:
         spool: Path | None = None,
         memory: Memory | None = None,
         maildrops: Mapping[str, str] = MappingProxyType({}),
+        labels: Labels = "",
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._is_stream = is_stream(path)
@@ -95,6 +107,7 @@ class MboxSource:
         self._spool = spool
         self._memory = None if self._is_stream else memory
         self._maildrops = maildrops
+        self._labels = labels
         self._now = now
         self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
         self.folder = "INBOX" if self._is_stream else _folder(self._path)
@@ -108,10 +121,7 @@ class MboxSource:
     def open(self) -> tuple[str, ...]:
         """Raises SourceDataError for what cannot be read or is no mbox, LocalIOError when there is no room for
         what comes through a pipe."""
-        if self._path is None or self._is_stream:
-            file = self._file or copy_stream(self._path, self._where, self._spool)  # it comes only once
-        else:
-            file = open_file(self._path, self._where)
+        file = self._obtain()
         stamp = file.stamp()
         try:
             Scanner(file.read_at, block=1 << 14).first()
@@ -120,13 +130,19 @@ class MboxSource:
         except OSError as error:
             self._unreadable(error)
         self._file = file
-        if self._is_stream:
-            return (f"an mbox of {stamp.size:,} octets through a pipe",)
+        if self._path is None or self._is_stream:
+            return (f"an mbox of {stamp.size:,} octets {self._through}",)
         changed = datetime.fromtimestamp(stamp.modified // 10**9, UTC)
         said = [f"an mbox of {stamp.size:,} octets, last changed {changed:%Y-%m-%d %H:%M} UTC"]
         if os.path.lexists(f"{self._path}.lock"):
             said.append("a mail program holds a lock on it: mail may be arriving just now")
         return tuple(said)
+
+    def _obtain(self) -> MboxFile:
+        """The file to be read. Raises as ``open`` does."""
+        if self._path is None or self._is_stream:
+            return self._file or copy_stream(self._path, self._where, self._spool)  # it comes only once
+        return open_file(self._path, self._where)
 
     def list(self, progress: ListProgress | None = None) -> Listing:
         file = self._opened()
@@ -138,7 +154,13 @@ class MboxSource:
                 self._scan(file, stamp.size, None, loose=True)
             elif self._memory and resume:
                 self._memory.keep(
-                    self.id, stamp, file.read_at, self._index, resume, keep_headers=self._keep_headers
+                    self.id,
+                    stamp,
+                    file.read_at,
+                    self._index,
+                    resume,
+                    keep_headers=self._keep_headers,
+                    labels=self._labels,
                 )
         except NotMboxError as error:
             self._refuse(error)
@@ -182,7 +204,9 @@ class MboxSource:
         """What an earlier run knew of the file and still holds, and what is to be said of that."""
         if self._memory is None:
             return None, ()
-        known = self._memory.recall(self.id, stamp, file.read_at, keep_headers=self._keep_headers)
+        known = self._memory.recall(
+            self.id, stamp, file.read_at, keep_headers=self._keep_headers, labels=self._labels
+        )
         if isinstance(known, str):
             return None, (Remark(f"{known}, so all of the file was read"),) if known else ()
         said = "messages are known from an earlier run and were not looked for again: the file only grew (--rescan)"
@@ -199,12 +223,13 @@ class MboxSource:
     ) -> Resume | None:
         """Fill the index, or go on filling the one that is known. What comes after ``size`` octets is for the next
         listing. Returns where that may begin."""
-        self._index = known.found if known else Index(self.id)
+        self._index = known.found if known else Index(self.id, places=bool(self._labels))
         scanner = Scanner(
             lambda offset, most: file.read_at(offset, min(most, size - offset)) if offset < size else b"",
             loose=loose,
             keep_headers=self._keep_headers,
             resume=known.resume if known else None,
+            place=self._place if self._labels else None,
         )
         told = 0
         for entry in scanner.entries():
@@ -217,6 +242,15 @@ class MboxSource:
             progress(size, size)
         self._totals = scanner.totals
         return scanner.resume
+
+    def _place(self, head: Head) -> int:
+        return place_of(self._labelled(head).folders)
+
+    def _labelled(self, head: Head) -> Labelled:
+        if not self._labels or (value := head.labels) is None:
+            return Labelled()
+        labelled = read_labels(value)
+        return labelled if self._labels == "all" else labelled._replace(folders=labelled.folders[:1])
 
     def _choose_unquoting(self) -> tuple[Remark, ...]:
         totals = self._totals
@@ -238,6 +272,8 @@ class MboxSource:
         at = ref.position - 1
         key = ref.key or self._index.key(at)
         try:
+            if self._withheld and (at == len(self._index) - 1 or at >= self._sure):
+                return Unread(ref.position, key, Account.UNREADABLE, self._withheld)
             if at == len(self._index) - 1 and (reason := self._not_yet(self._opened())):
                 return Unread(ref.position, key, Account.PENDING, reason)
             if ref.size > self._most:
@@ -267,18 +303,20 @@ class MboxSource:
         except OSError as error:
             return Unread(ref.position, key, Account.UNREADABLE, f"the file cannot be read: {error.strerror}")
         state = piece.state
+        labelled = self._labelled(piece.head)
         return Message(
             ref.position,
             key,
             octets,
             size,
-            flags=state.flags,
+            flags=labelled.over(state.flags),
             envelope_date=envelope_date(piece.from_line, self._now()),
             discarded=state.discarded,
             whole=whole,
             uidl=piece.head.own(UIDL),
             maildrop=self._maildrops.get(piece.head.own(ACCOUNT), ""),
             partial=piece.head.is_partial,
+            folders=labelled.folders,
         )
 
     def _not_yet(self, file: MboxFile) -> str:

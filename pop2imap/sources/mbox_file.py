@@ -9,6 +9,7 @@ unnamed temporary file first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
@@ -27,6 +28,10 @@ _COPY = 1 << 20
 _EVERY = 10.0
 """Seconds between two lines on what has come through a pipe so far."""
 
+_LOOK = 64 << 20
+"""Octets between two looks at what is left of the disk."""
+_ROOM = 512 << 20
+
 log = logging.getLogger(logs.PROGRESS)
 
 
@@ -43,18 +48,27 @@ class Stamp(NamedTuple):
 
 
 class MboxFile:
-    """An open file, closed by :meth:`close` or with the last reference to it."""
+    """An open file, closed by :meth:`close` or with the last reference to it; or the ``size`` octets from ``start`` on
+    in one."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, start: int = 0, size: int | None = None) -> None:
         self._descriptor = descriptor
+        self._start, self._size = start, size
         self.close = weakref.finalize(self, os.close, descriptor)
 
     def read_at(self, offset: int, most: int) -> bytes:
         """Raises OSError."""
-        return os.pread(self._descriptor, most, offset)
+        if self._size is not None:
+            most = max(min(most, self._size - offset), 0)
+        return os.pread(self._descriptor, most, self._start + offset)
 
     def stamp(self) -> Stamp:
-        return Stamp.of(os.fstat(self._descriptor))
+        stamp = Stamp.of(os.fstat(self._descriptor))
+        return stamp if self._size is None else stamp._replace(size=self._size)
+
+    def window(self, start: int, size: int) -> MboxFile:
+        """A part of it, as a file that is open by itself."""
+        return MboxFile(os.dup(self._descriptor), self._start + start, size)
 
 
 def is_stream(path: Path | None) -> bool:
@@ -108,41 +122,72 @@ def copy_stream(path: Path | None, where: str, spool: Path | None) -> MboxFile:
 
 
 def _copy(stream: BinaryIO, where: str, spool: Path | None) -> MboxFile:
-    octets, logged = 0, time.monotonic()
-    with contextlib.ExitStack() as stack:
-        with _no_room(spool):
-            copy = stack.enter_context(tempfile.TemporaryFile("w+b", dir=spool, buffering=0))
+    with Spool(spool, where, "what comes through the pipe") as copy:
         while True:
             try:
                 piece = stream.read(_COPY)
             except OSError as error:
                 raise SourceDataError(f"cannot be read: {error.strerror}", where=where) from error
-            if not piece and not octets:
+            if not piece and not copy.size:
                 raise SourceDataError(
                     "nothing came", where=where, todo="see what the program before the pipe says"
                 )
             if not piece:
-                return MboxFile(os.dup(copy.fileno()))
-            with _no_room(spool):
-                written = 0
-                while written < len(piece):
-                    written += copy.write(piece[written:])
-            octets += written
-            if time.monotonic() - logged >= _EVERY:
-                logged = time.monotonic()
-                log.info("reading %s: %.1f MB so far", where, octets / 1e6)
+                return copy.file()
+            copy.write(piece)
 
 
-@contextlib.contextmanager
-def _no_room(spool: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LocalIOError(
-            f"cannot keep what comes through the pipe: {error.strerror}",
-            where=str(spool or tempfile.gettempdir()),
-            todo="free some space there, or choose another place with --state-dir",
-        ) from error
+class Spool:
+    """An unnamed temporary file in the directory ``spool``, to be written from its beginning to its end. ``what`` it
+    holds, and from ``where`` that comes, is for people. ``leave_room``: it does not take the last of a disk, which
+    others need: 5 %, or half a gigabyte. Everything here raises LocalIOError when there is no room."""
+
+    def __init__(self, spool: Path | None, where: str, what: str, *, leave_room: bool = False) -> None:
+        self._where, self._what = where, what
+        self._directory = spool or Path(tempfile.gettempdir())
+        self._leave_room = leave_room
+        self._looked = 0
+        self._logged = time.monotonic()
+        self.size = 0
+        with self._no_room():
+            self._copy = tempfile.TemporaryFile("w+b", dir=spool, buffering=0)  # noqa: SIM115
+
+    def write(self, piece: bytes) -> None:
+        with self._no_room():
+            if self._leave_room and self.size >= self._looked:
+                self._looked = self.size + _LOOK
+                disk = os.statvfs(self._copy.fileno())
+                left = disk.f_bavail * disk.f_frsize
+                if left < min(_ROOM, disk.f_blocks * disk.f_frsize // 20) + len(piece):
+                    raise OSError(errno.ENOSPC, f"only {left / 1e6:,.0f} MB are left on the disk")
+            written = 0
+            while written < len(piece):
+                written += self._copy.write(piece[written:])
+        self.size += written
+        if time.monotonic() - self._logged >= _EVERY:
+            self._logged = time.monotonic()
+            log.info("reading %s: %.1f MB so far", self._where, self.size / 1e6)
+
+    def file(self) -> MboxFile:
+        """What was written, to be read."""
+        return MboxFile(os.dup(self._copy.fileno()))
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._copy.close()
+
+    @contextlib.contextmanager
+    def _no_room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LocalIOError(
+                f"cannot keep {self._what}: {error.strerror}",
+                where=str(self._directory),
+                todo="free some space there, or choose another place with --state-dir",
+            ) from error
 
 
 def _no_file(path: Path, where: str) -> SourceDataError:

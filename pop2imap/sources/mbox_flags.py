@@ -1,8 +1,10 @@
 """What programs write into the header of a message in an mbox for their own book-keeping, read and taken off.
 
 Two sorts. Thunderbird puts its lines (``X-Mozilla-Status`` and so on) at the very top, so only there are they
-its own; further down an ``X-UIDL`` is part of what was received. Everybody else's lines (``Status`` ...)
-stand anywhere in the header. ``Content-Length`` and ``Lines`` are written by senders too, so they stay, but do not
+its own; further down an ``X-UIDL`` is part of what was received. So does Google Takeout (``X-GM-THRID``,
+``X-Gmail-Labels``, which :mod:`~pop2imap.sources.takeout_labels` reads). Everybody else's lines (``Status`` ...)
+stand anywhere in the header; but in a file of Thunderbird, which has none of them, they are what was received.
+``Content-Length`` and ``Lines`` are written by senders too, so they stay, but do not
 count for the key, since mutt and Dovecot rewrite them. Only where the file shows that ``Content-Length`` is its
 writer's (it is exact, in this and all messages before, and stands beside other book-keeping lines) does it go.
 
@@ -27,8 +29,13 @@ KEYWORD_LIMIT = 100
 
 _OWN = rb"status|x-(?:status|keywords|uid|imap|imapbase)"
 _THUNDERBIRD = rb"x-(?:mozilla-(?:status2?|keys)|account-key|uidl)"
+_OF_OTHERS = frozenset({b"status", b"x-status", b"x-keywords", b"x-uid", b"x-imap", b"x-imapbase"})
+_TAKEOUT = rb"x-(?:gm-thrid|gmail-labels)"
+_OF_TAKEOUT = frozenset({b"x-gm-thrid", b"x-gmail-labels"})
 _REST_OF_FIELD = rb"[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)"
-_LEADING = re.compile(rb"(?i:(?P<own>" + _THUNDERBIRD + rb"|" + _OWN + rb"))" + _REST_OF_FIELD + rb"\n")
+_LEADING = re.compile(
+    rb"(?i:(?P<own>" + rb"|".join((_THUNDERBIRD, _OWN, _TAKEOUT)) + rb"))" + _REST_OF_FIELD + rb"\n"
+)
 _ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
 _LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
 _LENGTH_FIELD = re.compile(rb"\n(?i:content-length)" + _REST_OF_FIELD)
@@ -73,9 +80,19 @@ class Head:
         self.raw = raw
         own: list[tuple[bytes, bytes]] = []  # names in lower case, and values
         at = 0
+        names: set[bytes] = set()
         while found := _LEADING.match(raw, at):
-            own.append((found["own"].lower(), found["value"].strip()))
+            name = found["own"].lower()
+            if b"x-mozilla-status" in names and (name in names or name in _OF_OTHERS):
+                break  # Thunderbird writes each of its lines once, and no others: this one was received
+            if name == b"x-gmail-labels" and b"x-gm-thrid" not in names:
+                break  # Takeout begins with the other one
+            names.add(name)
+            own.append((name, found["value"].strip()))
             at = found.end()
+        received = (
+            b"x-mozilla-status" in names
+        )  # whatever others wrote further down is what Thunderbird was given
         # A field goes with the newline before it, and its own newline stays: the same, and quick to search for.
         text = b"\n" + raw[at:]
         kept: list[bytes] = []
@@ -83,7 +100,8 @@ class Head:
         kept_from = keyed_from = 0
         for found in _ANYWHERE.finditer(text):
             start, end = found.span()
-            if (name := found["own"]) is not None:
+            if found["own"] is not None and not received:
+                name = found["own"]
                 own.append((name.lower(), found["value"].strip()))
                 kept.append(text[kept_from:start])
                 kept_from = end
@@ -101,9 +119,18 @@ class Head:
         ``exact_length``: Content-Length is exact in this message and all messages before."""
         if keep:
             return self.raw
-        if exact_length and self._own:
+        if exact_length and any(name not in _OF_TAKEOUT for name, _ in self._own):
             return _LENGTH_FIELD.sub(b"", b"\n" + self.kept)[1:]
         return self.kept
+
+    @property
+    def labels(self) -> bytes | None:
+        """What Takeout says of the labels, as it stands in the file; None if it says nothing."""
+        return next((value for name, value in self._own if name == b"x-gmail-labels"), None)
+
+    @property
+    def is_of_takeout(self) -> bool:
+        return any(name in _OF_TAKEOUT for name, _ in self._own)
 
     @property
     def is_internal(self) -> bool:

@@ -13,7 +13,7 @@ class Entry(NamedTuple):
     """One message: offsets of its From_ line, of its first octet and after its last; its key's digest; the size
     it will have when sent, but for un-quoting. ``exact_length``: its Content-Length, and that of all messages
     before it, is exact. ``internal``: c-client's data, no mail. ``partial``: the mail program says that it never
-    fetched the whole message."""
+    fetched the whole message. ``place`` as in :class:`pop2imap.model.Ref`."""
 
     offset: int
     start: int
@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     exact_length: bool
     internal: bool
     partial: bool
+    place: int = 0
 
 
 @dataclass(slots=True)

@@ -12,10 +12,12 @@ from pop2imap.sources.mbox_found import Entry
 
 
 class Index(Sequence[Ref]):
-    """Where every message lies, in 60 octets each; refs are made on access."""
+    """Where every message lies, in 60 octets each; refs are made on access. With ``places``, its place at home too:
+    8 octets more."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, places: bool = False) -> None:
         self._source = source
+        self._places = array("Q") if places else None
         self._offsets = array("Q")
         self._starts = array("I")  # relative to the offset
         self._ends = array("Q")
@@ -32,6 +34,8 @@ class Index(Sequence[Ref]):
         self._ends.append(entry.end)
         self._sizes.append(entry.size)
         self._digests += entry.digest
+        if self._places is not None:
+            self._places.append(entry.place)
         self.octets += entry.size
         if entry.exact_length:
             self.exact_lengths = len(self)
@@ -53,15 +57,22 @@ class Index(Sequence[Ref]):
 
     def packed(self, count: int) -> bytes:
         """The first ``count`` entries, for :meth:`unpacked` on a machine of this kind."""
-        columns = (self._offsets, self._starts, self._ends, self._sizes)
+        columns = self._columns
         octets = [column[:count].tobytes() for column in columns]
         return b"".join([sys.byteorder.encode(), *octets, self._digests[: 32 * count]])
 
+    @property
+    def _columns(self) -> tuple[array[int], ...]:
+        columns = (self._offsets, self._starts, self._ends, self._sizes)
+        return columns if self._places is None else (*columns, self._places)
+
     @classmethod
-    def unpacked(cls, source: str, count: int, exact_lengths: int, octets: bytes) -> Index | None:
+    def unpacked(
+        cls, source: str, count: int, exact_lengths: int, octets: bytes, *, places: bool = False
+    ) -> Index | None:
         """Those entries again; None if it cannot be they. Their repeats are not counted yet."""
-        index = cls(source)
-        columns = (index._offsets, index._starts, index._ends, index._sizes)
+        index = cls(source, places=places)
+        columns = index._columns
         order, at = sys.byteorder.encode(), len(sys.byteorder)
         if not octets.startswith(order):
             return None
@@ -100,4 +111,4 @@ class Index(Sequence[Ref]):
             at += len(self)
         if not 0 <= at < len(self):
             raise IndexError(at)
-        return Ref(at + 1, self.key(at), self._sizes[at])
+        return Ref(at + 1, self.key(at), self._sizes[at], self._places[at] if self._places else 0)

@@ -39,11 +39,13 @@ _MOST = 1 << 31  # octets of a file of ours
 
 
 class _Facts(NamedTuple):
-    """Of which file, read in which way, and what is known of it."""
+    """Of which file, read in which way, and what is known of it. (Without ``labels``, from an earlier version, it is not
+    believed.)"""
 
     version: str
     source: str
     keep_headers: bool
+    labels: str
     size: int
     modified: int
     inode: int
@@ -72,13 +74,16 @@ class Memory:
         self._rescan = rescan
         self._read_only = read_only
 
-    def recall(self, source: str, stamp: Stamp, read_at: ReadAt, *, keep_headers: bool) -> Known | str:
+    def recall(
+        self, source: str, stamp: Stamp, read_at: ReadAt, *, keep_headers: bool, labels: str = ""
+    ) -> Known | str:
         """What is known of this file, as it is now; or why nothing is believed, in words, which are empty where there
         is nothing to say. Raises OSError where the file cannot be read."""
         if self._rescan or (kept := self._load(source)) is None:
             return ""
         facts, octets = kept
-        if (facts.version, facts.source, facts.keep_headers) != (__version__, source, keep_headers):
+        read_as = (__version__, source, keep_headers, labels)
+        if (facts.version, facts.source, facts.keep_headers, facts.labels) != read_as:
             return ""
         if facts.inode != stamp.identity[1]:
             return "it is another file than the one that was read before"
@@ -88,7 +93,7 @@ class Memory:
             return "it was changed since it was read before, and did not just grow"
         if stamp.size > facts.size and facts.samples != _samples(read_at, facts.offset):
             return "it did not just grow since it was read before"
-        index = Index.unpacked(source, facts.messages, facts.exact_lengths, octets)
+        index = Index.unpacked(source, facts.messages, facts.exact_lengths, octets, places=bool(labels))
         if index is None:
             return ""
         resume = Resume(facts.offset, facts.lengths_hold, tuple(facts.totals))
@@ -103,6 +108,7 @@ class Memory:
         resume: Resume,
         *,
         keep_headers: bool,
+        labels: str = "",
     ) -> None:
         """Never raises: whoever knows nothing reads all."""
         if self._read_only or not resume.mail:
@@ -112,6 +118,7 @@ class Memory:
                 version=__version__,
                 source=source,
                 keep_headers=keep_headers,
+                labels=labels,
                 size=stamp.size,
                 modified=stamp.modified,
                 inode=stamp.identity[1],

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pop2imap.sources.mbox_flags import Head, content_length, end_of_head
 from pop2imap.sources.mbox_found import Entry, Resume, Totals
@@ -69,7 +69,8 @@ class NotMboxError(ValueError):
 
 class Scanner:
     """One pass over an mbox, or over its end, from ``resume`` on, which is afterwards where the next scan may begin.
-    ``block`` is how much is read at once; the result does not depend on it."""
+    ``block`` is how much is read at once; the result does not depend on it. ``place`` tells from the header of a message
+    where it lies at home."""
 
     def __init__(
         self,
@@ -79,8 +80,10 @@ class Scanner:
         keep_headers: bool = False,
         block: int = BLOCK,
         resume: Resume | None = None,
+        place: Callable[[Head], int] | None = None,
     ) -> None:
         self.totals = Totals()
+        self.place = place
         self.resume = resume
         self.looked_past_end = False  # more octets at the end of the file might have changed something
         self.keep_headers = keep_headers
@@ -381,4 +384,5 @@ class _MessageScan:
             scanner.lengths_hold,
             scanner.totals.messages == 0 and head.is_internal,
             head.is_partial,
+            scanner.place(head) if scanner.place else 0,
         )

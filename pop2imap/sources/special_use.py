@@ -4,7 +4,9 @@ A folder at the top of its store that is called as mail programs call their spec
 below it stays below it: ``Sent Items/2019`` is ``\\Sent/2019``. Deeper down a name is just a name: the ``Archive`` in
 ``Clients`` is the person's own.
 
-A name is text that anybody may have written: what no server should be given becomes ``_``.
+A name is text that anybody may have written: what no server should be given becomes ``_``, and so does what clients
+cannot cope with: ``*`` and ``%``, which mean other names, quotes, backslashes and ``<>|`` (QUIRK(Thunderbird): it shows
+a folder with them, and cannot open it).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pop2imap.charsets import decode_octets
 from pop2imap.special_folders import WELL_KNOWN
 
 _FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_AWKWARD = frozenset('*%"\\<>|')
 _JOINERS = "\u200c\u200d"
 _INBOX = (
     "Inbox", "Posteingang", "Boîte de réception", "Bandeja de entrada", "Caixa de entrada", "Posta in arrivo",
@@ -44,13 +47,11 @@ def level_name(level: str) -> str:
     text = decode_octets(os.fsencode(level)) if any("\udc80" <= one <= "\udcff" for one in level) else level
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if _is_forbidden(one) else one for one in text).replace("/", "_").strip()
-    if text.startswith("\\"):
-        text = "_" + text[1:]
     return text or "_"
 
 
 def _is_forbidden(character: str) -> bool:
-    return unicodedata.category(character) in _FORBIDDEN and character not in _JOINERS
+    return character in _AWKWARD or unicodedata.category(character) in _FORBIDDEN and character not in _JOINERS
 
 
 @functools.cache

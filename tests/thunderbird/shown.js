@@ -235,7 +235,12 @@ async function shownOverImap(parameters) {
   await discovered(server);
   if (!server.rootFolder.descendants.length) { throw new Error("no folders: wrong name or password?"); }
   for (const folder of server.rootFolder.descendants) {
-    if (!folder.noSelect) { await updated(folder); }
+    if (folder.noSelect) { continue; }
+    try {
+      await updated(folder);
+    } catch (error) {
+      throw new Error(`${folder.URI}: ${error}`);
+    }
   }
   const answer = await shown();
   answer.accounts = answer.accounts.filter(({ type }) => type == "imap");

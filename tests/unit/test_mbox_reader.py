@@ -252,6 +252,9 @@ def test_quoted_lines_are_counted() -> None:
 # -- keys, sizes, torn ends
 
 
+THUNDERBIRD = b"X-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\n"
+
+
 def key_of(message: bytes) -> bytes:
     return scan(FROM + message + b"\n")[0][0].digest
 
@@ -261,14 +264,22 @@ def test_the_key_is_the_digest_of_the_octets_in_the_file() -> None:
 
 
 def test_the_key_does_not_know_what_a_mail_program_noted() -> None:
-    noted = b"X-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\n" + ONE.replace(
-        b"\n\n", b"\nStatus: RO\nX-Keywords: a\n b\nContent-Length: 11\nLines: 1\n\n"
-    )
+    noted = ONE.replace(b"\n\n", b"\nStatus: RO\nX-Keywords: a\n b\nContent-Length: 11\nLines: 1\n\n")
     assert key_of(noted) == key_of(ONE)
+    assert key_of(THUNDERBIRD + noted) == key_of(ONE)
     left = ONE.replace(b"\n\n", b"\nLines: 1\n\n")
     assert sent(FROM + noted) == [crlf(left)], "an exact length beside a status is book-keeping"
     kept = ONE.replace(b"\n\n", b"\nContent-Length: 11\nLines: 1\n\n")
     assert sent(FROM + ONE + b"\n" + FROM + noted) == [crlf(ONE), crlf(kept)]
+
+
+def test_what_thunderbird_does_not_write_was_received() -> None:
+    of_others = ONE.replace(b"\n\n", b"\nStatus: RO\nX-UIDL: theirs\nX-Mozilla-Status: 0004\n\n")
+    assert sent(FROM + THUNDERBIRD + of_others) == [crlf(of_others)]
+    leading = b"X-Mozilla-Status: 0004\nStatus: RO\n" + ONE
+    assert sent(FROM + THUNDERBIRD + leading) == [crlf(leading)], (
+        "it writes each of its lines once, and no others"
+    )
 
 
 def test_the_key_does_not_know_the_quoting_option_or_the_from_line() -> None:
