@@ -12,8 +12,9 @@ import pytest
 from pop2imap.cli.state import imap_beside
 from pop2imap.config import SourceConfig
 from pop2imap.credentials import Secret
-from pop2imap.endpoints import Endpoint, Kind, parse
+from pop2imap.endpoints import Endpoint, parse
 from pop2imap.imap_state import DISCARDED
+from pop2imap.kinds import Kind
 from pop2imap.net import Timeouts, Transport
 from tests.conftest import ServerFactory
 from tests.fakes.imap_server import ImapAccount, ImapServer

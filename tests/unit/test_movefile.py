@@ -226,7 +226,7 @@ def test_a_locator_puts_lines_to_the_faults_and_the_faults_in_order(tmp_path: Pa
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ('"mbox:old"\nread-state-from = "imaps://a@b.example"', "means nothing for an mbox"),
+        ('"mbox:old"\nread-state-from = "imaps://a@b.example"', "means nothing for files"),
         ('"pop3s://a@b.example"\nread-state-from = "pop3s://a@b.example"', "names no IMAP account"),
         ('"pop3s://a@b.example"\nread-state-from = "imaps://a:hunter2@b.example"', "holds a password"),
         ('"pop3s://a@b.example"\nread-state-from = 5', "must be a string"),
