@@ -44,7 +44,7 @@ def dump(config: Config) -> str:
             lines += _unless_default("accounts", source.accounts, ())
         else:
             lines += _unless_default("lenient-end", source.lenient_end, False)
-            lines += _unless_default("read-state-from", source.read_state_from, None)
+            lines += _unless_default("read-state-from", str(source.read_state_from or ""), "")
         lines += _unless_default("max-message-size", source.max_message_size, MAX_MESSAGE)
     if config.target is not None:
         lines += ["", "[target]", *_end_lines(config.target)]

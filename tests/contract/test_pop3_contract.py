@@ -9,9 +9,12 @@ import pytest
 
 from pop2imap import net
 from pop2imap.credentials import Secret
+from pop2imap.imap_state import WithState
 from pop2imap.sources import Source
 from pop2imap.sources.pop3 import Pop3Source
+from pop2imap.target.inbox import Inbox
 from tests.contract.source import MAIL, MakeSource, PartlyUnreadableContract, SourceContract
+from tests.fakes.imap_server import ImapAccount, ImapServer
 from tests.fakes.pop3_server import CAPABILITIES, PASSWORD, USER, Maildrop, Pop3Server
 from tests.servers.dovecot import Dovecot
 
@@ -72,6 +75,18 @@ class TestInTinyPieces(_OnTheFake):
     @pytest.fixture
     def maildrop(self, mail: list[bytes]) -> Maildrop:
         return Maildrop(mail, capabilities=CAPABILITIES, pieces=1)
+
+
+class TestWithFlagsFromImap(_OnTheFake):
+    @pytest.fixture
+    def make(self, server: Pop3Server) -> Iterator[MakeSource]:
+        with ImapServer(ImapAccount()) as imap:
+
+            def made() -> Source:
+                source = Pop3Source(server.address(), USER, Secret(PASSWORD))
+                return WithState(source, Inbox(imap.address(), USER, Secret(PASSWORD)))
+
+            yield made
 
 
 @pytest.mark.system

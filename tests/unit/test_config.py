@@ -210,6 +210,33 @@ def test_one_password_is_not_for_two_accounts(line: CommandLine, environ: dict[s
 
 
 @pytest.mark.parametrize(
+    ("sources", "account", "words"),
+    [
+        ((POP, POP2), IMAP, "one POP3 source, and there are 2 .*move.toml"),
+        ((MBOX,), IMAP, "there are none"),
+        ((POP,), POP, "names no IMAP account"),
+        ((POP,), "imap://alice@imap.example.com", "clear text"),
+        ((POP,), "imaps://alice:hunter2@imap.example.com", "holds a password"),
+    ],
+)
+def test_state_comes_from_one_imap_account(sources: tuple[str, ...], account: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        given(*sources, IMAP, read_state_from=account)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_state_from_imap_is_for_the_maildrop_alone() -> None:
+    pop, mbox = given(POP, MBOX, IMAP, read_state_from=IMAP).sources
+    assert (pop.read_state_from, mbox.read_state_from) == (parse(IMAP), None)
+    clear = parse("imap://alice@imap.example.com", allow_cleartext=True)
+    file = move_file(SourceConfig(parse(POP), read_state_from=clear), target=TargetConfig(parse(IMAP)))
+    with pytest.raises(UsageError, match="clear text"):
+        assemble(CommandLine(), file, {})
+    allowed = assemble(CommandLine(said=Said(allow_cleartext=True)), file, {})
+    assert allowed.sources[0].read_state_from == clear
+
+
+@pytest.mark.parametrize(
     ("said", "words"),
     [
         (Said(since=date(2020, 1, 1), before=date(2020, 1, 1)), "no day is both"),

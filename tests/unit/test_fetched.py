@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pop2imap.errors import ProtocolError
-from pop2imap.target.fetched import BodyDigest, Record, bodies, found, number, responses, uid, uid_set
+from pop2imap.target.fetched import BodyDigest, Record, bodies, found, heads, number, responses, uid, uid_set
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,31 @@ def test_a_wrong_number_of_literals_is_noticed(literals: int) -> None:
 )
 def test_uids_are_written_as_ranges(uids: list[int], written: str) -> None:
     assert uid_set(uids) == written
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        (
+            [
+                (b"1 (UID 5 BODY[HEADER.FIELDS (MESSAGE-ID)] {4}", b"a\r\n\r"),
+                b")",
+                (b'2 (BODY[HEADER.FIELDS ("MESSAGE-ID")] {1}', b"b"),
+                b" UID 6)",
+            ],
+            [(5, b"a\r\n\r"), (6, b"b")],
+        ),
+        ([b'1 (UID 5 BODY[HEADER.FIELDS (Message-ID)] " UID 7 ")', b"2 (FLAGS (\\Seen))"], [(5, b" UID 7 ")]),
+        ([b"1 (UID 5 BODY[HEADER.FIELDS (MESSAGE-ID)] NIL)", None], [(5, b"")]),
+        ([b"1 (BODY[HEADER.FIELDS (MESSAGE-ID)] NIL)"], []),
+        ([b"1 (UID 5 BODY[HEADER.FIELDS (MESSAGE-ID)] {4})"], []),
+        ([(b"1 (UID 5 BODY[] {4}", b"abcd"), b")"], []),
+    ],
+)
+def test_message_ids(records: list[Record | None], told: list[tuple[int, bytes]]) -> None:
+    assert list(heads(records)) == told
+
+
+@given(st.lists(st.binary(max_size=60) | st.tuples(st.binary(max_size=60), st.binary(max_size=9))))
+def test_no_octets_upset_the_reading_of_message_ids(records: list[Record | None]) -> None:
+    list(heads(records))

@@ -30,6 +30,7 @@ login-as = "bob"
 ca = "ca.pem"
 lenient-end = true
 max-message-size = "50M"
+read-state-from = "imaps://alice@imap.example.com"
 
 [[source]]
 endpoint = "mbox:old/sent"
@@ -88,6 +89,7 @@ def test_everything_that_can_be_said_in_a_file(tmp_path: Path) -> None:
             ca_file=tmp_path / "ca.pem",
             lenient_end=True,
             max_message_size=50 << 20,
+            read_state_from=parse("imaps://alice@imap.example.com"),
         ),
         SourceConfig(parse(f"mbox:{tmp_path}/old/sent"), quoting="mboxo", keep_mbox_headers=True),
     )
@@ -219,6 +221,21 @@ def test_a_locator_puts_lines_to_the_faults_and_the_faults_in_order(tmp_path: Pa
     assert [problem.split(": ")[0] for problem in caught.value.problems] == [
         f"{path}:{line}" for line in (1, 3, 4, 6)
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ('"mbox:old"\nread-state-from = "imaps://a@b.example"', "means nothing for files"),
+        ('"pop3s://a@b.example"\nread-state-from = "pop3s://a@b.example"', "names no IMAP account"),
+        ('"pop3s://a@b.example"\nread-state-from = "imaps://a:hunter2@b.example"', "holds a password"),
+        ('"pop3s://a@b.example"\nread-state-from = 5', "must be a string"),
+    ],
+)
+def test_state_is_read_from_an_imap_account_for_a_maildrop(tmp_path: Path, source: str, fault: str) -> None:
+    (problem,) = faults(tmp_path, f"version = 1\n[[source]]\nendpoint = {source}\n")
+    assert "[[source]] 1, read-state-from: " in problem
+    assert fault in problem
 
 
 def test_a_file_that_anyone_can_write_must_not_start_programs(tmp_path: Path) -> None:
