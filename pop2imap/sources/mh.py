@@ -16,12 +16,14 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pop2imap.model import ANSWERED, FLAGGED, SEEN
-from pop2imap.sources.eml import from_line_end, natural
+from pop2imap.sources.eml import from_line, natural
 from pop2imap.sources.file_folder import FileFolder, Look, OpenFile, read_beside
 from pop2imap.sources.mbox_flags import FORWARDED
+from pop2imap.sources.mbox_from import envelope_date
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import folder_name
 from pop2imap.sources.tree import Found, Part, TreeSource
@@ -92,7 +94,10 @@ class MhFolder(FileFolder):
 
     def _look(self, file: OpenFile) -> Look:
         flags = self._sequences.flags(int(file.name)) if self._sequences else None
-        return Look(0, from_line_end(file), file.size, flags)
+        return Look(0, len(from_line(file)), file.size, flags)
+
+    def _envelope_date(self, file: OpenFile, head: bytes) -> datetime | None:
+        return envelope_date(from_line(file), datetime.now(UTC))
 
 
 def is_number(name: str) -> bool:

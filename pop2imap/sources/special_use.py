@@ -9,6 +9,7 @@ A name is text that anybody may have written: what no server should be given bec
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import unicodedata
@@ -41,7 +42,10 @@ def folder_name(levels: Sequence[str]) -> str:
 
 def level_name(level: str) -> str:
     """One level of a name, without what would part it, make a special use of it, or cannot be seen."""
-    text = decode_octets(os.fsencode(level)) if any("\udc80" <= one <= "\udcff" for one in level) else level
+    text = level
+    if any("\udc80" <= one <= "\udcff" for one in level):  # octets that are not UTF-8
+        with contextlib.suppress(UnicodeEncodeError):
+            text = decode_octets(os.fsencode(level))
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if _is_forbidden(one) else one for one in text).replace("/", "_").strip()
     if text.startswith("\\"):
