@@ -80,7 +80,10 @@ def test_what_stays_of_a_name_and_what_changes(name: str, stays: str, letters: s
     assert info(name) == letters
 
 
-@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60), st.text("DFPRSTabcz", max_size=9))
+@given(
+    st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60),
+    st.text("DFPRSTabcz", max_size=9),
+)
 def test_flags_change_no_unique_name(name: str, letters: str) -> None:
     assert unique(f"{unique(name)}:2,{letters}") == unique(f"{unique(name)}:2,")
 
