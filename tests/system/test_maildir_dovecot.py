@@ -69,8 +69,8 @@ def test_flags_are_those_that_its_users_see(dovecot: Dovecot, user: str) -> None
     ):
         dovecot.doveadm("flags", "add", "-u", user, flags, "mailbox", folder, "ALL")
     found = messages(dovecot, user)
-    assert found["INBOX"].flags == {"\\Seen", "\\Answered", "$Forwarded"}
-    assert found["Work"].flags == {"\\Flagged", "\\Draft", "$work", "other"}
+    assert found["INBOX"].flags == frozenset({"\\Seen", "\\Answered", "$Forwarded"})
+    assert found["Work"].flags == frozenset({"\\Flagged", "\\Draft", "$work", "other"})
     assert found["R&D"].discarded
     assert found["\\Sent"].flags == frozenset()
 

@@ -50,7 +50,7 @@ def test_sequences_tell_the_flags(root: Path) -> None:
     (root / "inbox" / ".mh_sequences").write_bytes(
         b"cur: 3\nunseen: 4-5\nreplied: 1 3-3\nflagged:\n 2\nmine: 1-5\nbroken\nforwarded: x 5-2 3\n"
     )
-    assert [item.flags for item in read(root)] == [
+    assert [set(item.flags or ()) for item in read(root)] == [
         {"\\Seen", "\\Answered"},
         {"\\Seen", "\\Flagged"},
         {"\\Seen", "\\Answered", "$Forwarded"},
