@@ -150,7 +150,7 @@ def _parts(walk: Walk, settings: Settings) -> list[Part]:
 def _part(root: Path, at: tuple[str, ...], directories: Sequence[Path], settings: Settings) -> Part:
     folder = folder_name(_levels(root, at))
     name = f"emlx:{root.joinpath(*at)}"
-    return Part("/".join(at) or ".", folder, lambda: EmlxFolder(name, folder, directories, settings))
+    return Part("/".join((*at, "*.emlx")), folder, lambda: EmlxFolder(name, folder, directories, settings))
 
 
 def _mailbox(root: Path, at: tuple[str, ...]) -> tuple[str, ...]:

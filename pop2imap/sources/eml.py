@@ -82,11 +82,18 @@ def eml_source(path: Path, settings: Settings) -> TreeSource:
 
 
 def find(path: Path, settings: Settings) -> Found:
-    """Every directory with .eml files in it; the first one is ``path`` itself, named as it is. Raises
-    SourceDataError."""
+    """Every directory with .eml files in it; the first one is ``path`` itself, named as it is. Where there are .emlx
+    files, those of :mod:`~pop2imap.sources.apple_mail`, too. Raises SourceDataError."""
     root, where = root_of(path, "directory of .eml files")
     walk = Walk(root)
     parts = list(_parts(walk, settings))
+    if walk.noticed:
+        from pop2imap.sources import apple_mail
+
+        theirs = apple_mail.find(path, settings)
+        if not any(part.make for part in parts):
+            return theirs
+        parts += [part for part in theirs.parts if part.make]  # the faults are the same
     if not any(part.make for part in parts):
         if parts:
             raise no_store(f".eml files that can be read: {parts[0].fault}", where, "check its permissions")
@@ -107,7 +114,9 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
         if any(is_eml(one) for one in (*entries.files, *entries.others)):
             yield eml_part(walk.root, at, folder, settings)
         for one in entries.files:
-            if not is_eml(one) and not one.startswith("."):
+            if one.lower().endswith(".emlx"):
+                walk.noticed = True
+            elif not is_eml(one) and not one.startswith("."):
                 walk.passed_over(_OTHERS, "/".join((*at, one)))
         for one in entries.others:
             if not is_eml(one):  # those are listed, and unreadable

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pop2imap.errors import SourceDataError
 from pop2imap.model import Message, Unread
 from pop2imap.sources.apple_mail import apple_mail_source, find
+from pop2imap.sources.eml import eml_source
 from pop2imap.sources.settings import Settings
 
 MAIL = b"From: alice@example.org\nSubject: one\nStatus: RO\n\nHello.\n"
@@ -148,7 +149,7 @@ def test_the_tree_of_today(tmp_path: Path) -> None:
     assert [part.folder for part in found] == [
         *("INBOX", "INBOX", "All Mail", "\\Sent", "\\Sent", "Work/Clients")
     ]
-    assert [len(items(tmp_path / part.name)) for part in found] == [2, 1, 1, 1, 1, 1]
+    assert [len(items((tmp_path / part.name).parent)) for part in found] == [2, 1, 1, 1, 1, 1]
 
 
 def test_the_tree_of_old(tmp_path: Path) -> None:
@@ -173,6 +174,18 @@ def test_plain_directories_are_folders(tmp_path: Path) -> None:
     put(tmp_path / "export" / "._1.emlx", b"\0\5\x16\7")
     (tmp_path / "export" / "loop").symlink_to(tmp_path)
     assert [part.folder for part in find(tmp_path / "export", Settings()).parts] == ["export", "Friends"]
+
+
+def test_they_are_found_beside_eml_files_too(tmp_path: Path) -> None:
+    put(tmp_path / "export" / "1.emlx")
+    one = eml_source(tmp_path / "export", Settings())
+    one.open()
+    assert len(one.list().refs) == 1
+    put(tmp_path / "export" / "1.eml", MAIL)
+    one.open()
+    listing = one.list()
+    assert len({ref.key for ref in listing.refs}) == len(listing.refs) == 2
+    assert not listing.remarks
 
 
 def test_a_directory_without_messages_is_refused(tmp_path: Path) -> None:

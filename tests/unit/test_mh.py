@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from pop2imap.errors import SourceDataError
 from pop2imap.model import Message
-from pop2imap.sources.mh import Sequences, find, mh_source
+from pop2imap.sources.mh import find, mh_source
+from pop2imap.sources.mh_state import MARKS, Sequences, marks
 from pop2imap.sources.settings import Settings
 
 MAIL = b"From: alice@example.org\nSubject: %d\n\nHello.\n"
@@ -63,6 +65,29 @@ def test_without_sequences_nothing_is_known(root: Path) -> None:
     put(root / "inbox", 1)
     (root / "inbox" / ".mh_sequences").symlink_to("/etc/passwd")
     assert [item.flags for item in read(root)] == [None]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", MARKS)
+def test_claws_mails_marks_come_first(root: Path, name: str, order: str) -> None:
+    put(root / "inbox", 1, 2, 3, 4, 5)
+    (root / "inbox" / ".mh_sequences").write_bytes(b"unseen: 1-4\n")
+    records = (2, 1, 3, 1, 0, 2, 1 << 4 | 1 << 2, 3, 1 << 1 | 1 << 5, 4, 1 << 3)
+    (root / "inbox" / name).write_bytes(struct.pack(f"{order}{len(records)}I", *records) + b"cut")
+    found = read(root)
+    assert [set(item.flags or ()) for item in found] == [
+        {"\\Seen"},
+        {"\\Seen", "\\Answered", "\\Flagged"},
+        {"$Forwarded"},
+        {"\\Seen"},
+        {"\\Seen"},
+    ]
+    assert [bool(item.discarded) for item in found] == [False, False, False, True, False]
+
+
+@given(st.binary(max_size=60))
+def test_whatever_marks_say_they_do_no_harm(text: bytes) -> None:
+    assert len(marks(text)) <= len(text) // 8
 
 
 def test_a_number_that_is_given_again_is_no_key(root: Path) -> None:
