@@ -51,6 +51,7 @@ _BITS = {
 }
 _PARTIAL = ".partial.emlx"
 _MAILBOX = re.compile(r"(?P<name>.+)\.(?:imap)?mbox", re.IGNORECASE)
+_INSIDE = frozenset({"Data", "Messages"})
 _TRANSPARENT = frozenset({"[Gmail]", "[Google Mail]"})
 
 
@@ -134,12 +135,11 @@ def _parts(walk: Walk, settings: Settings) -> list[Part]:
         entries = walk.look(at)
         if isinstance(entries, str):
             name = "/".join(at) or "."
-            faults.append(
-                Part(name, folder_name(_levels(walk.root, at)), fault=f"{printable(name, 80)}: {entries}")
-            )
+            folder = folder_name(_levels(walk.root, _mailbox(walk.root, at)))
+            faults.append(Part(name, folder, fault=f"{printable(name, 80)}: {entries}"))
             continue
         if any(is_emlx(one) for one in (*entries.files, *entries.others)):
-            mailboxes.setdefault(_mailbox(at), []).append(walk.root.joinpath(*at))
+            mailboxes.setdefault(_mailbox(walk.root, at), []).append(walk.root.joinpath(*at))
         for one in entries.others:
             if not is_emlx(one):
                 walk.passed_over(LINKS, "/".join((*at, one)))
@@ -150,15 +150,17 @@ def _parts(walk: Walk, settings: Settings) -> list[Part]:
 def _part(root: Path, at: tuple[str, ...], directories: Sequence[Path], settings: Settings) -> Part:
     folder = folder_name(_levels(root, at))
     name = f"emlx:{root.joinpath(*at)}"
-    return Part("/".join(at) or ".", folder, lambda: EmlxFolder(name, folder, directories, settings))
+    return Part("/".join((*at, "*.emlx")), folder, lambda: EmlxFolder(name, folder, directories, settings))
 
 
-def _mailbox(at: tuple[str, ...]) -> tuple[str, ...]:
+def _mailbox(root: Path, at: tuple[str, ...]) -> tuple[str, ...]:
     """The directory of the mailbox in which the directory ``at`` lies; itself if there is none."""
     for length in range(len(at), 0, -1):
         if _MAILBOX.fullmatch(at[length - 1]):
             return at[:length]
-    return at if "Messages" not in at else at[: at.index("Messages")]
+    if _MAILBOX.fullmatch(root.name):
+        return ()
+    return at[: next((nth for nth, one in enumerate(at) if one in _INSIDE), len(at))]
 
 
 def _levels(root: Path, at: tuple[str, ...]) -> Sequence[str]:

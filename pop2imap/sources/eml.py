@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pop2imap.sources.file_folder import FileFolder, Look, OpenFile
-from pop2imap.sources.mbox_from import LINE_LIMIT, look
+from pop2imap.sources.mbox_from import LINE_LIMIT, envelope_date, look
 from pop2imap.sources.mbox_from import Look as FromLook
 from pop2imap.sources.mbox_slice import read_fully
 from pop2imap.sources.settings import Settings
@@ -33,11 +34,11 @@ def natural(name: str) -> tuple[object, ...]:
     return tuple(int(piece) if nth % 2 else piece for nth, piece in enumerate(pieces))
 
 
-def from_line_end(file: OpenFile) -> int:
-    """Where the message begins: after the From_ line, if there is one."""
+def from_line(file: OpenFile) -> bytes:
+    """The From_ line before the message, if there is one."""
     start = read_fully(file.read_at, 0, LINE_LIMIT)
     line = start[: start.find(b"\n") + 1]
-    return len(line) if line.startswith(b"From ") and look(line) is not FromLook.OTHER else 0
+    return line if line.startswith(b"From ") and look(line) is not FromLook.OTHER else b""
 
 
 class EmlFolder(FileFolder):
@@ -64,7 +65,10 @@ class EmlFolder(FileFolder):
         return natural(name)
 
     def _look(self, file: OpenFile) -> Look:
-        return Look(0, from_line_end(file), file.size)
+        return Look(0, len(from_line(file)), file.size)
+
+    def _envelope_date(self, file: OpenFile, head: bytes) -> datetime | None:
+        return envelope_date(from_line(file), datetime.now(UTC))
 
 
 def is_eml(name: str) -> bool:
@@ -78,11 +82,18 @@ def eml_source(path: Path, settings: Settings) -> TreeSource:
 
 
 def find(path: Path, settings: Settings) -> Found:
-    """Every directory with .eml files in it; the first one is ``path`` itself, named as it is. Raises
-    SourceDataError."""
+    """Every directory with .eml files in it; the first one is ``path`` itself, named as it is. Where there are .emlx
+    files, those of :mod:`~pop2imap.sources.apple_mail`, too. Raises SourceDataError."""
     root, where = root_of(path, "directory of .eml files")
     walk = Walk(root)
     parts = list(_parts(walk, settings))
+    if walk.noticed:
+        from pop2imap.sources import apple_mail
+
+        theirs = apple_mail.find(path, settings)
+        if not any(part.make for part in parts):
+            return theirs
+        parts += [part for part in theirs.parts if part.make]  # the faults are the same
     if not any(part.make for part in parts):
         if parts:
             raise no_store(f".eml files that can be read: {parts[0].fault}", where, "check its permissions")
@@ -103,7 +114,9 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
         if any(is_eml(one) for one in (*entries.files, *entries.others)):
             yield eml_part(walk.root, at, folder, settings)
         for one in entries.files:
-            if not is_eml(one) and not one.startswith("."):
+            if one.lower().endswith(".emlx"):
+                walk.noticed = True
+            elif not is_eml(one) and not one.startswith("."):
                 walk.passed_over(_OTHERS, "/".join((*at, one)))
         for one in entries.others:
             if not is_eml(one):  # those are listed, and unreadable

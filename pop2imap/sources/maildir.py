@@ -60,13 +60,13 @@ _NOT_BELOW = frozenset({"cur", "new", "tmp", "courierimapkeywords", "courierimap
 
 def unique(name: str) -> str:
     """The part of a file name that stays."""
-    found = _INFO.search(name)
-    return name[: found.start()] if found and found.start() else name
+    found = _INFO.search(name, 1)
+    return name[: found.start()] if found else name
 
 
 def info(name: str) -> str:
     """The letters of a file name that tell the state of the message."""
-    found = _INFO.search(name)
+    found = _INFO.search(name, 1)
     return found["info"].partition(",")[0] if found and found["version"] == "2" else ""
 
 

@@ -11,6 +11,7 @@ a folder with them, and cannot open it).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import unicodedata
@@ -44,7 +45,10 @@ def folder_name(levels: Sequence[str]) -> str:
 
 def level_name(level: str) -> str:
     """One level of a name, without what would part it, make a special use of it, or cannot be seen."""
-    text = decode_octets(os.fsencode(level)) if any("\udc80" <= one <= "\udcff" for one in level) else level
+    text = level
+    if any("\udc80" <= one <= "\udcff" for one in level):  # octets that are not UTF-8
+        with contextlib.suppress(UnicodeEncodeError):
+            text = decode_octets(os.fsencode(level))
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if _is_forbidden(one) else one for one in text).replace("/", "_").strip()
     return text or "_"

@@ -33,6 +33,8 @@ class Walk:
 
     def __init__(self, root: Path, most: int = DIRECTORIES) -> None:
         self.root = root
+        self.noticed = False
+        """For whoever goes through the tree, to remember that there is something else in it."""
         self._left = most
         self._seen: set[tuple[int, int]] = set()
         self._remarked: Counter[str] = Counter()
