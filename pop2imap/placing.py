@@ -16,6 +16,7 @@ message with a copy whose outcome is unknown gets none: it is pending, and recov
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,7 +134,8 @@ class Placer:
         self._budgets, self._progress = budgets, progress
         self._known, self._renamed = known, renamed
         self._other_sources = other_sources
-        self._rewritten: set[bytes] | None = None  # match digests of what other sources brought
+        self._rewritten: dict[bytes, dict[bytes, int]] | None = None  # see the journal
+        self._lent: Counter[bytes] = Counter()  # by match digest
         self._wanted, self._quarantine = wanted, wanted.quarantine
         self._repairs, self._spool, self._harm = repairs, spool, harm
         self._most, self._quota = most, quota
@@ -199,16 +201,22 @@ class Placer:
             yield from self._place(item, entry)
 
     def _is_elsewhere(self, message: Message) -> bool:
-        """Whether another source brought these octets, or what servers make of them."""
+        """Whether another source brought these octets, or others that are the same but for what servers make of them.
+        Each of theirs stands for one of ours."""
         octets = message.octets
         if self._journal.elsewhere(message.key, octets.digest):
             return True
         if self._rewritten is None:
             self._rewritten = self._journal.rewritten(message.key.source)
         match = octets.match_digest
-        if match in self._rewritten:
-            return True
-        return match != octets.digest and bool(self._journal.elsewhere(message.key, match))
+        alike = self._rewritten.get(match, {})
+        brought = sum(messages for digest, messages in alike.items() if digest != octets.digest)
+        if match != octets.digest:
+            brought += self._journal.elsewhere(message.key, match)
+        if brought <= self._lent[match]:
+            return False
+        self._lent[match] += 1
+        return True
 
     def _take_unread(self, item: Unread) -> None:
         size = self._ledger.size_of(item.position)

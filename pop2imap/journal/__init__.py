@@ -216,9 +216,9 @@ class JournalReader(Protocol):
     def knows(self, maildrop: str) -> bool:
         """Whether any mail program at home knows this maildrop."""
 
-    def rewritten(self, source: str) -> set[bytes]:
-        """The match digests of the copies that other sources brought, where they are not the digests. Reads every
-        placement."""
+    def rewritten(self, source: str) -> dict[bytes, dict[bytes, int]]:
+        """The messages that other sources brought whose match digest is not their digest: how many, by match digest
+        and digest. Reads every placement."""
 
     def shared(self) -> int:
         """How many different messages came from one source and count as present in another because of that."""

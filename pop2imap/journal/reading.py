@@ -292,11 +292,15 @@ class Reader(ABC):
         with self._reading() as database:
             return scalar(database, say.KNOWS, storable(maildrop)) is not None
 
-    def rewritten(self, source: str) -> set[bytes]:
+    def rewritten(self, source: str) -> dict[bytes, dict[bytes, int]]:
+        found: dict[bytes, dict[bytes, int]] = defaultdict(dict)
         with self._reading() as database:
             number = self._number(database, "sources", source)
-            rows = database.execute(say.REWRITTEN, (-1 if number is None else number,))
-            return {match_digest for (match_digest,) in rows}
+            for match, octets, messages in database.execute(
+                say.REWRITTEN, (-1 if number is None else number,)
+            ):
+                found[match][octets] = messages
+        return dict(found)
 
     def shared(self) -> int:
         return self._count(say.SHARED)

@@ -153,8 +153,9 @@ LENT_BY_OTHERS = (
     f"AND NOT {_OWNS_A_COPY} AND NOT (m.name = ? AND m.nth = ?)"
 )
 REWRITTEN = (
-    "SELECT DISTINCT p.match_digest FROM placements p JOIN messages m ON p.message = m.id "
-    f"WHERE p.state IN ({_MINE}) AND p.match_digest <> m.digest AND p.repairs = '' AND m.source <> ?"
+    "SELECT p.match_digest, m.digest, count(DISTINCT m.id) FROM placements p JOIN messages m ON p.message = m.id "
+    f"WHERE p.state IN ({_MINE}) AND p.match_digest <> m.digest AND p.repairs = '' AND m.source <> ? "
+    "GROUP BY p.match_digest, m.digest"
 )
 SHARED = (
     "SELECT count(DISTINCT m.digest) FROM messages m "

@@ -55,7 +55,9 @@ def level_name(level: str) -> str:
 
 
 def _is_forbidden(character: str) -> bool:
-    return character in _AWKWARD or unicodedata.category(character) in _FORBIDDEN and character not in _JOINERS
+    return character in _AWKWARD or (
+        unicodedata.category(character) in _FORBIDDEN and character not in _JOINERS
+    )
 
 
 @functools.cache

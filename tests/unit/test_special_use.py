@@ -34,7 +34,7 @@ from pop2imap.target.folders import check_name
         (["Sent of Alice"], "Sent of Alice"),
         (["a/b"], "a_b"),
         (["\\Sent"], "_Sent"),
-        (["\\\\Sent"], "_\\Sent"),
+        (["\\\\Sent"], "__Sent"),
         (["a\nb\u202e"], "a_b_"),
         ([" a "], "a"),
         ([""], "_"),
