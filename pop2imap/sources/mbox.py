@@ -33,11 +33,8 @@ from pop2imap.sources.mbox_index import Index
 from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
-from pop2imap.sources.takeout_labels import Labelled, read_labels
+from pop2imap.sources.takeout_labels import Labelled, Labels, read_labels
 from pop2imap.text import printable
-
-Labels = Literal["", "all", "one"]
-"""What is made of the labels of a Takeout export: nothing, a folder of each, or one folder."""
 
 SETTLING = timedelta(seconds=60)
 """How long after its last change a torn end of a file is taken for mail that is just being written."""
@@ -133,6 +130,10 @@ class MboxSource:
             said.append("a mail program holds a lock on it: mail may be arriving just now")
         return tuple(said)
 
+    def gives(self, at: int) -> bool:
+        """Whether the message at ``at`` in the listing is not withheld."""
+        return not self._withheld or at < min(len(self._index) - 1, self._sure)
+
     def _obtain(self) -> MboxFile:
         """The file to be read. Raises as ``open`` does."""
         if self._path is None or self._is_stream:
@@ -149,8 +150,13 @@ class MboxSource:
                 self._scan(file, stamp.size, None, loose=True)
             elif self._memory and resume:
                 self._memory.keep(
-                    self.id, stamp, file.read_at, self._index, resume,
-                    keep_headers=self._keep_headers, labels=self._labels,
+                    self.id,
+                    stamp,
+                    file.read_at,
+                    self._index,
+                    resume,
+                    keep_headers=self._keep_headers,
+                    labels=self._labels,
                 )
         except NotMboxError as error:
             self._refuse(error)
@@ -262,7 +268,7 @@ class MboxSource:
         at = ref.position - 1
         key = ref.key or self._index.key(at)
         try:
-            if self._withheld and (at == len(self._index) - 1 or at >= self._sure):
+            if not self.gives(at):
                 return Unread(ref.position, key, Account.UNREADABLE, self._withheld)
             if at == len(self._index) - 1 and (reason := self._not_yet(self._opened())):
                 return Unread(ref.position, key, Account.PENDING, reason)

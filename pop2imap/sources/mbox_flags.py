@@ -31,7 +31,9 @@ _THUNDERBIRD = rb"x-(?:mozilla-(?:status2?|keys)|account-key|uidl)"
 _TAKEOUT = rb"x-(?:gm-thrid|gmail-labels)"
 _OF_TAKEOUT = frozenset({b"x-gm-thrid", b"x-gmail-labels"})
 _REST_OF_FIELD = rb"[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)"
-_LEADING = re.compile(rb"(?i:(?P<own>" + rb"|".join((_THUNDERBIRD, _OWN, _TAKEOUT)) + rb"))" + _REST_OF_FIELD + rb"\n")
+_LEADING = re.compile(
+    rb"(?i:(?P<own>" + rb"|".join((_THUNDERBIRD, _OWN, _TAKEOUT)) + rb"))" + _REST_OF_FIELD + rb"\n"
+)
 _ANYWHERE = re.compile(rb"\n(?i:(?P<own>" + _OWN + rb")|content-length|lines)" + _REST_OF_FIELD)
 _LENGTH = re.compile(rb"\n(?i:content-length)[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?\n")
 _LENGTH_FIELD = re.compile(rb"\n(?i:content-length)" + _REST_OF_FIELD)

@@ -144,6 +144,7 @@ def mbox_part(root: Path, at: tuple[str, ...], levels: tuple[str, ...], settings
             max_message_size=settings.max_message_size,
             spool=settings.spool,
             memory=settings.memory() if settings.memory else None,
+            labels=settings.labels,
         )
 
     return Part("/".join(at), folder_name(levels), make)
