@@ -32,6 +32,7 @@ from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
 from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
+from pop2imap.sources.mbox_remarks import left_out, suspicious
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.sources.takeout_labels import Labelled, Labels, read_labels
 from pop2imap.text import printable
@@ -163,8 +164,8 @@ class MboxSource:
         except OSError as error:
             self._unreadable(error)
         self._index.count_repeats()
-        remarks = _left_out(self._totals)
-        remarks += _suspicious(self._totals, loose=loose)
+        remarks = left_out(self._totals)
+        remarks += suspicious(self._totals, loose=loose)
         remarks += self._choose_unquoting()
         if self._totals.torn and not self._is_fresh(stamp):
             remarks += (Remark("the last message looks cut off; it is taken as it is", 1),)
@@ -350,53 +351,3 @@ def _folder(path: Path | None) -> str:
     """The file's name, without the ending that some programs give it."""
     assert path is not None
     return path.stem if path.suffix.lower() in {".mbox", ".mbx"} and path.stem else path.name
-
-
-def _left_out(totals: Totals) -> tuple[Remark, ...]:
-    remarks = []
-    if totals.internal:
-        remarks.append(
-            Remark("a message in which the mail program keeps data of its own is left out", totals.internal)
-        )
-    if totals.partial:
-        remarks.append(
-            Remark(
-                "messages of which the mail program never fetched the whole: what is in the file is moved",
-                totals.partial,
-            )
-        )
-    return tuple(remarks)
-
-
-def _suspicious(totals: Totals, *, loose: bool) -> tuple[Remark, ...]:
-    remarks = []
-    if loose:
-        remarks.append(
-            Remark(
-                "the messages of this file are not separated by empty lines; they are told by their header"
-            )
-        )
-    if totals.unseparated:
-        remarks.append(
-            Remark(
-                "lines that begin with 'From ' and end in a date, but have no empty line before them, are taken "
-                f"as text (the first at octet {totals.unseparated_at:,})",
-                totals.unseparated,
-            )
-        )
-    if totals.undated:
-        remarks.append(
-            Remark(
-                "lines that begin with 'From ' after an empty line, but have no date, are taken as text "
-                f"(the first at octet {totals.undated_at:,})",
-                totals.undated,
-            )
-        )
-    if totals.sealed:
-        remarks.append(
-            Remark(
-                "lines that look like the start of a message are text, as Content-Length says (mboxcl2)",
-                totals.sealed,
-            )
-        )
-    return tuple(remarks)

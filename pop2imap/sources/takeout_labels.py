@@ -18,6 +18,8 @@ alone: it would come back to life in the folders that its other labels name.
 **Flags**: ``\\Seen`` unless it is unread; ``\\Flagged`` for a star; ``\\Draft``; ``$Important`` (RFC 8457); the
 keywords that mail programs have set over IMAP (``IMAP_$Forwarded``). Where no label is one of Gmail's own, in any
 language that is known here, nothing is known of the flags. Categories (the tabs of the inbox) are neither.
+
+The file is whole because the table in it belongs beside the words on how sure it is.
 """
 
 from __future__ import annotations

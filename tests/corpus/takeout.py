@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 OWN = {
     "en": ("Inbox", "Sent", "Archived", "Unread", "Opened", "Starred", "Important", "Trash", "Spam"),
-    "de": ("Posteingang", "Gesendet", "Archiviert", "Ungelesen", "Geöffnet", "Markiert", "Wichtig", "Papierkorb", "Spam"),
+    "de": ("Posteingang", "Gesendet", "Archiviert", "Ungelesen", "Geöffnet", "Markiert", "Wichtig", "Papierkorb",
+           "Spam"),
     "fr": ("Boîte de réception", "Messages envoyés", "Messages archivés", "Non lus", "Ouvert", "Favoris", "Important",
            "Corbeille", "Spam"),
 }  # fmt: skip
