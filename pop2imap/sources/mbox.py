@@ -33,12 +33,10 @@ from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
 from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
+from pop2imap.sources.mbox_remarks import left_out, suspicious
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
-from pop2imap.sources.takeout_labels import Labelled, read_labels
+from pop2imap.sources.takeout_labels import Labelled, Labels, read_labels
 from pop2imap.text import printable
-
-Labels = Literal["", "all", "one"]
-"""What is made of the labels of a Takeout export: nothing, a folder of each, or one folder."""
 
 SETTLING = timedelta(seconds=60)
 """How long after its last change a torn end of a file is taken for mail that is just being written."""
@@ -138,6 +136,10 @@ class MboxSource:
             said.append("a mail program holds a lock on it: mail may be arriving just now")
         return tuple(said)
 
+    def gives(self, at: int) -> bool:
+        """Whether the message at ``at`` in the listing is not withheld."""
+        return not self._withheld or at < min(len(self._index) - 1, self._sure)
+
     def _obtain(self) -> MboxFile:
         """The file to be read. Raises as ``open`` does."""
         if self._path is None or self._is_stream:
@@ -167,8 +169,8 @@ class MboxSource:
         except OSError as error:
             self._unreadable(error)
         self._index.count_repeats()
-        remarks = _left_out(self._totals)
-        remarks += _suspicious(self._totals, loose=loose)
+        remarks = left_out(self._totals)
+        remarks += suspicious(self._totals, loose=loose)
         remarks += self._choose_unquoting()
         if self._totals.torn and not self._is_fresh(stamp):
             remarks += (Remark("the last message looks cut off; it is taken as it is", 1),)
@@ -272,7 +274,7 @@ class MboxSource:
         at = ref.position - 1
         key = ref.key or self._index.key(at)
         try:
-            if self._withheld and (at == len(self._index) - 1 or at >= self._sure):
+            if not self.gives(at):
                 return Unread(ref.position, key, Account.UNREADABLE, self._withheld)
             if at == len(self._index) - 1 and (reason := self._not_yet(self._opened())):
                 return Unread(ref.position, key, Account.PENDING, reason)
@@ -357,53 +359,3 @@ def _folder(path: Path | None) -> str:
     """The file's name, without the ending that some programs give it."""
     assert path is not None
     return path.stem if path.suffix.lower() in {".mbox", ".mbx"} and path.stem else path.name
-
-
-def _left_out(totals: Totals) -> tuple[Remark, ...]:
-    remarks = []
-    if totals.internal:
-        remarks.append(
-            Remark("a message in which the mail program keeps data of its own is left out", totals.internal)
-        )
-    if totals.partial:
-        remarks.append(
-            Remark(
-                "messages of which the mail program never fetched the whole: what is in the file is moved",
-                totals.partial,
-            )
-        )
-    return tuple(remarks)
-
-
-def _suspicious(totals: Totals, *, loose: bool) -> tuple[Remark, ...]:
-    remarks = []
-    if loose:
-        remarks.append(
-            Remark(
-                "the messages of this file are not separated by empty lines; they are told by their header"
-            )
-        )
-    if totals.unseparated:
-        remarks.append(
-            Remark(
-                "lines that begin with 'From ' and end in a date, but have no empty line before them, are taken "
-                f"as text (the first at octet {totals.unseparated_at:,})",
-                totals.unseparated,
-            )
-        )
-    if totals.undated:
-        remarks.append(
-            Remark(
-                "lines that begin with 'From ' after an empty line, but have no date, are taken as text "
-                f"(the first at octet {totals.undated_at:,})",
-                totals.undated,
-            )
-        )
-    if totals.sealed:
-        remarks.append(
-            Remark(
-                "lines that look like the start of a message are text, as Content-Length says (mboxcl2)",
-                totals.sealed,
-            )
-        )
-    return tuple(remarks)

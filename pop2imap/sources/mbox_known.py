@@ -39,8 +39,7 @@ _MOST = 1 << 31  # octets of a file of ours
 
 
 class _Facts(NamedTuple):
-    """Of which file, read in which way, and what is known of it. (Without ``labels``, from an earlier version, it is not
-    believed.)"""
+    """Of which file, read in which way, and what is known of it. What lacks one of these is not believed."""
 
     version: str
     source: str

@@ -69,8 +69,8 @@ class NotMboxError(ValueError):
 
 class Scanner:
     """One pass over an mbox, or over its end, from ``resume`` on, which is afterwards where the next scan may begin.
-    ``block`` is how much is read at once; the result does not depend on it. ``place`` tells from the header of a message
-    where it lies at home."""
+    ``block`` is how much is read at once; the result does not depend on it. ``place`` tells from the header of a
+    message where it lies at home."""
 
     def __init__(
         self,

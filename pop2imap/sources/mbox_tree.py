@@ -145,6 +145,7 @@ def mbox_part(root: Path, at: tuple[str, ...], levels: tuple[str, ...], settings
             spool=settings.spool,
             memory=settings.memory() if settings.memory else None,
             maildrops=settings.maildrops,
+            labels=settings.labels,
         )
 
     return Part("/".join(at), folder_name(levels), make)

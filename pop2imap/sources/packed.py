@@ -19,13 +19,13 @@ from pathlib import Path
 from pop2imap.errors import SourceDataError
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread
 from pop2imap.sources import Listing, ListProgress
-from pop2imap.sources.mbox import Labels, MboxSource, Quoting
+from pop2imap.sources.mbox import MboxSource, Quoting
 from pop2imap.sources.mbox_file import MboxFile, Spool, Stamp, open_file, what_changed
 from pop2imap.sources.mbox_flags import content_length
 from pop2imap.sources.mbox_index import Index
 from pop2imap.sources.mbox_slice import Slice, read_fully
 from pop2imap.sources.settings import Settings
-from pop2imap.sources.unpack import PACKINGS, Content, Stream, packing_of
+from pop2imap.sources.unpack import AND_SO, PACKINGS, Content, Stream, packing_of
 from pop2imap.text import printable
 
 _FROM = b"From "
@@ -42,8 +42,6 @@ class UnpackedMbox(MboxSource):
         where: str,
         get: Callable[[], Content],
         settings: Settings,
-        *,
-        labels: Labels = "",
     ) -> None:
         super().__init__(
             None,
@@ -51,7 +49,7 @@ class UnpackedMbox(MboxSource):
             keep_headers=settings.keep_headers,
             max_message_size=settings.max_message_size,
             spool=settings.spool,
-            labels=labels,
+            labels=settings.labels,
         )
         self.id, self.folder, self._where = id, folder, where
         self._through = f"in {where}"
@@ -60,7 +58,8 @@ class UnpackedMbox(MboxSource):
         self._nothing = False  # not one message came
 
     def _obtain(self) -> MboxFile:
-        file, size, self._withheld = self._get()
+        file, size, fault = self._get()
+        self._withheld = f"{fault}: {AND_SO}" if fault else ""
         self._start = read_fully(file.read_at, 0, min(len(_FROM), size))
         return file.window(0, size)
 
@@ -124,7 +123,7 @@ class UnpackedMbox(MboxSource):
 class PackedMbox(UnpackedMbox):
     """The mbox in the packed file ``path``. It is unpacked once, and again if it was changed since."""
 
-    def __init__(self, path: Path, settings: Settings, *, labels: Labels = "") -> None:
+    def __init__(self, path: Path, settings: Settings) -> None:
         self._packed_path = Path(os.path.realpath(path))
         where = printable(str(self._packed_path))
         super().__init__(
@@ -133,7 +132,6 @@ class PackedMbox(UnpackedMbox):
             where,
             self._unpack,
             settings,
-            labels=labels,
         )
         self._content: tuple[Stamp, Content] | None = None
         self._packed: MboxFile | None = None

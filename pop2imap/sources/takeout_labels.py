@@ -4,8 +4,8 @@ The value is one line of CSV (a label with a comma stands in quotes), put into e
 ASCII, folded anywhere. The names of Gmail's own labels are in the language of the account.
 
 **Which language** is told from each value alone: it is the one that knows most of its labels. So ``Important`` in a
-German account, which calls that ``Wichtig``, is a label that its user has made. What no language knows is a user's label
-and becomes a folder: a name that is missing in the table below makes a folder too many, and loses nothing.
+German account, which calls that ``Wichtig``, is a label that its user has made. What no language knows is a label of
+the user's and becomes a folder: a name that is missing in the table below makes a folder too many, and loses nothing.
 
 **How sure the table is**: English and French are as exports show them. In the other languages the places are as Gmail
 shows them in its own pages and over IMAP; the words for *opened, unread, archived* there are those that others who read
@@ -15,9 +15,11 @@ such exports have noted.
 ``\\Drafts``; INBOX; ``\\Sent``; and ``\\Archive`` for what lies nowhere else. What is in the bin or in spam lies there
 alone: it would come back to life in the folders that its other labels name.
 
-**Flags**: ``\\Seen`` unless it is unread; ``\\Flagged`` for a star; ``\\Draft``; ``$Important`` (RFC 8457); the keywords
-that mail programs have set over IMAP (``IMAP_$Forwarded``). Where no label is one of Gmail's own, in any language that
-is known here, nothing is known of the flags. Categories (the tabs of the inbox) are neither.
+**Flags**: ``\\Seen`` unless it is unread; ``\\Flagged`` for a star; ``\\Draft``; ``$Important`` (RFC 8457); the
+keywords that mail programs have set over IMAP (``IMAP_$Forwarded``). Where no label is one of Gmail's own, in any
+language that is known here, nothing is known of the flags. Categories (the tabs of the inbox) are neither.
+
+The file is whole because the table in it belongs beside the words on how sure it is.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pop2imap.charsets import decode_octets, decode_words
 from pop2imap.model import DRAFT, FLAGGED, SEEN
+
+Labels = Literal["", "all", "one"]
+"""What is made of the labels of an export: nothing, a folder of each, or one folder."""
 
 IMPORTANT = "$Important"
 

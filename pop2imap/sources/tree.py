@@ -71,6 +71,9 @@ class TreeSource:
     lists_by: Literal["octets", "messages"] = "messages"
     folder = "INBOX"
 
+    parts_in_keys = True
+    """Whether the same message in two folders is two."""
+
     def __init__(self, name: str, kind: str, find: Callable[[], Found]) -> None:
         self.id, self.kind = name, kind
         self._find = find
@@ -98,14 +101,18 @@ class TreeSource:
             if listing is not None:
                 octets += listing.octets
                 complete = complete and listing.complete
-                remarks += [
-                    Remark(f"{printable(part.folder, 80)}: {one.text}", one.count) for one in listing.remarks
-                ]
+                named = printable(part.folder or part.name, 80)
+                remarks += [Remark(f"{named}: {one.text}", one.count) for one in listing.remarks]
             if progress:
                 progress(done, 0)
         if progress:
             progress(done, done)
-        return Listing(_Refs(self.id, self._listed, self._starts), octets, complete, tuple(remarks))
+        return Listing(
+            _Refs(self.id, self._listed, self._starts, always=self.parts_in_keys),
+            octets,
+            complete,
+            tuple(remarks),
+        )
 
     def _list(self, part: Part) -> tuple[_Listed, Listing | None]:
         """One part, closed again. What is wrong with it is its fault, not an error."""
@@ -150,7 +157,7 @@ class TreeSource:
         read: Callable[[Source, Sequence[Ref]], Iterator[Message | Unread]],
     ) -> Iterator[Message | Unread]:
         source = listed.source
-        key = _Keys(self.id, listed.name)
+        key = _Keys(self.id, listed.name, always=self.parts_in_keys)
         if source is None:
             yield Unread(first + 1, key(listed.refs[0].key), Account.UNREADABLE, listed.fault)
             return
@@ -181,22 +188,27 @@ class TreeSource:
 
 
 class _Keys:
-    """The keys of one part, as keys of the tree."""
+    """The keys of one part, as keys of the tree: with its name, and at least (not ``always``) for those that name no
+    message."""
 
-    def __init__(self, source: str, part: str) -> None:
-        self._source = source
+    def __init__(self, source: str, part: str, *, always: bool) -> None:
+        self._source, self._always = source, always
         self._part = "@" + hashlib.sha256(part.encode("utf-8", "surrogateescape")).hexdigest()[:_NAME]
 
     def __call__(self, key: Key | None) -> Key | None:
-        return None if key is None else Key(self._source, key.name + self._part, key.nth)
+        if key is None:
+            return None
+        return Key(self._source, key.name + self._part * (self._always or not key.name), key.nth)
 
 
 class _Refs(Sequence[Ref]):
     """The refs of all parts in a row, made on access."""
 
-    def __init__(self, source: str, listed: Sequence[_Listed], starts: Sequence[int]) -> None:
+    def __init__(
+        self, source: str, listed: Sequence[_Listed], starts: Sequence[int], *, always: bool
+    ) -> None:
         self._parts = [
-            (one.refs, _Keys(source, one.name), place_of((one.folder,) if one.folder else ()))
+            (one.refs, _Keys(source, one.name, always=always), place_of((one.folder,) if one.folder else ()))
             for one in listed
         ]
         self._starts = list(starts)

@@ -8,8 +8,8 @@ ever seen. Nothing of it is used.
 **How far it can be believed.** A stream that ends too early (a download that broke off) is right as far as it goes. One
 that is damaged is not: where the decoder notices is some way, or all the way, behind the first wrong octet. So what can
 be used of a damaged stream ends where its check sum was right for the last time: at the end of a member (files are
-appended to with ``gzip -c >>``; ``pigz``, ``pbzip2`` and ``pzstd`` write many). :attr:`Stream.usable` says how much that
-is, :attr:`Stream.fault` what is wrong.
+appended to with ``gzip -c >>``; ``pbzip2`` and ``pzstd`` write many). :attr:`Stream.usable` says how much that is,
+:attr:`Stream.fault` what is wrong.
 """
 
 from __future__ import annotations
@@ -128,6 +128,10 @@ def _decoder(packing: str) -> _Decoder:
     return _Stored()
 
 
+AND_SO = "this message may not be whole, and what came after it is lost; fetch the file again"
+"""What a fault means for the last message."""
+
+
 def packing_of(start: bytes) -> str:
     """How a file that begins like this is packed; empty if it is not."""
     return next((name for name, magic in PACKINGS.items() if start.startswith(magic)), "")
@@ -148,7 +152,7 @@ def bomb(where: str) -> SourceDataError:
 class Stream:
     """One packed stream. ``read`` gives at most that many of its octets, in order, none at its end. ``packing`` is a
     key of ``PACKINGS``, or ``deflate`` or ``stored`` for a member of a zip file; ``crc`` is what its check sum must be.
-    ``where`` and ``name`` are for people."""
+    Pieces have at most ``step`` octets. ``where`` and ``name`` are for people."""
 
     def __init__(
         self,
@@ -158,12 +162,14 @@ class Stream:
         *,
         name: str = "",
         crc: int | None = None,
+        step: int = _PIECE,
     ) -> None:
         self._read = read
         self._packing = packing
         self._where = where
         self._name = name or packing
         self._crc = crc
+        self._step = step
         self._sum = 0
         self.packed = 0
         """Octets that were read."""
@@ -208,7 +214,7 @@ class Stream:
         while not decoder.eof:
             if not block and decoder.needs_input and not (block := self._more(b"")):
                 return
-            octets = decoder.decompress(block, _PIECE)
+            octets = decoder.decompress(block, self._step)
             block = b""
             if not octets:
                 continue
@@ -220,7 +226,7 @@ class Stream:
             yield octets
 
     def _more(self, octets: bytes) -> bytes:
-        block = self._read(_BLOCK)
+        block = self._read(min(_BLOCK, self._step))
         self.packed += len(block)
         return octets + block
 
@@ -241,21 +247,13 @@ class Stream:
         if any(start.startswith(rest) for start in starts):
             self._cut_off()
         else:
-            self.fault = (
-                f"the {self._name} file goes on after octet {self.packed - len(rest):,} with something that is "
-                f"no {self._name}, and what that is cannot be told"
-            )
+            at = self.packed - len(rest)
+            self.fault = f"the {self._name} file is damaged: what follows octet {at:,} is no {self._name}"
         return b""
 
     def _cut_off(self) -> None:
         self.usable = self.size
-        self.fault = (
-            f"the {self._name} file is cut off after {self.packed:,} octets: this message may not be whole, and "
-            "what came after it is lost; fetch the file again"
-        )
+        self.fault = f"the {self._name} file is cut off after {self.packed:,} octets"
 
     def _damaged(self, error: Exception) -> None:
-        self.fault = (
-            f"the {self._name} file is damaged somewhere before octet {self.packed:,} ({error}): nothing from this "
-            "message on can be trusted, and nothing of it was moved; fetch the file again"
-        )
+        self.fault = f"the {self._name} file is damaged somewhere before octet {self.packed:,} ({error})"
