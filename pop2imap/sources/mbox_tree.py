@@ -46,6 +46,8 @@ _BELOW = re.compile(r"(?P<name>.+)\.(?:mbox|sbd|fol)|\.(?P<hidden>.+)\.directory
 _EUDORA = {"in": "Inbox", "out": "Sent"}
 _DESCMAP = "descmap.pce"
 _DESCMAP_LIMIT = 1 << 20
+_PACKED_LIMIT = 1 << 20
+_MAGIC = 16
 _NO_MBOX = "files that are no mbox are passed over"
 
 
@@ -110,7 +112,7 @@ def _files(
         ending = os.path.splitext(file)[1].lower()
         path = (*at, file)
         if ending in _COMPRESSED:
-            walk.passed_over("compressed files are passed over; unpack them first", "/".join(path))
+            yield from _compressed(walk, path, levels)
         if file.startswith(".") or ending in _BESIDE or file.endswith("~"):
             continue
         name = names.get(file.lower()) or _stem(file)
@@ -130,6 +132,34 @@ def _files(
             yield mbox_part(walk.root, path, (*levels, name), settings)
         elif start:
             walk.passed_over(_NO_MBOX, "/".join(path))
+
+
+def _compressed(walk: Walk, path: tuple[str, ...], levels: tuple[str, ...]) -> Iterator[Part]:
+    """A packed mbox is mail that is not moved, and so a fault; of others only so much is said that they are there."""
+    stem, ending = os.path.splitext(path[-1])
+    try:
+        packed = read_beside(walk.root.joinpath(*path), _PACKED_LIMIT)
+    except OSError:
+        packed = b""
+    if os.path.splitext(stem)[1].lower() in _MBOX or _begins(packed, ending.lower()).startswith(b"From "):
+        name = "/".join(path)
+        fault = f"{printable(name, 80)}: it is compressed; unpack it first"
+        yield Part(name, folder_name((*levels, _stem(stem))), fault=fault)
+    elif not path[-1].startswith("."):
+        walk.passed_over("compressed files are passed over", "/".join(path))
+
+
+def _begins(packed: bytes, ending: str) -> bytes:
+    """The first octets of what is packed, where that can be told."""
+    import bz2
+    import zlib
+
+    try:
+        if ending == ".gz":
+            return zlib.decompressobj(31).decompress(packed, _MAGIC)
+        return bz2.BZ2Decompressor().decompress(packed, _MAGIC) if ending == ".bz2" else b""
+    except (OSError, zlib.error, EOFError):
+        return b""
 
 
 def mbox_part(root: Path, at: tuple[str, ...], levels: tuple[str, ...], settings: Settings) -> Part:
