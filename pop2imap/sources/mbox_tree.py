@@ -18,6 +18,7 @@ as one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ from pop2imap.sources.maildir import is_maildir, maildir_part
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import folder_name
 from pop2imap.sources.tree import Found, Part, TreeSource
-from pop2imap.sources.walking import LINKS, Entries, Walk, no_store, root_of
+from pop2imap.sources.walking import LINKS, OUTSIDE, Entries, Walk, no_store, root_of
 from pop2imap.text import printable
 
 _START = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*From ")
@@ -80,7 +81,7 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
             yield Part(name, folder_name(levels), fault=f"{printable(name, 80)}: {entries}")
             continue
         for one in entries.others:
-            walk.passed_over(LINKS, "/".join((*at, one)))
+            yield from _link(walk, (*at, one), levels)
         below = entries.directories
         if is_maildir(entries):
             yield maildir_part(walk.root, at, levels or (walk.root.name,), settings)
@@ -132,6 +133,17 @@ def _files(
             yield mbox_part(walk.root, path, (*levels, name), settings)
         elif start:
             walk.passed_over(_NO_MBOX, "/".join(path))
+
+
+def _link(walk: Walk, path: tuple[str, ...], levels: tuple[str, ...]) -> Iterator[Part]:
+    """What lies in the tree is found there; an mbox elsewhere is mail that is not moved, and so a fault."""
+    name, target = "/".join(path), walk.leads_out(path)
+    with contextlib.suppress(OSError):
+        if target and target.is_file() and _START.match(read_beside(target, _MAGIC)):
+            folder = folder_name((*levels, _stem(path[-1])))
+            yield Part(name, folder, fault=f"{printable(name, 80)}: {OUTSIDE}")
+            return
+    walk.passed_over(LINKS, name)
 
 
 def _compressed(walk: Walk, path: tuple[str, ...], levels: tuple[str, ...]) -> Iterator[Part]:

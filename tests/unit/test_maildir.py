@@ -386,6 +386,14 @@ def test_links_and_loops_are_not_followed(box: Path) -> None:
     assert [remark.count for remark in found.remarks] == [3]
 
 
+def test_a_maildir_behind_a_link_is_a_fault(box: Path, tmp_path: Path) -> None:
+    maildir(tmp_path / "elsewhere")
+    (box / ".Archive").symlink_to(tmp_path / "elsewhere")
+    (fault,) = [part for part in find(box, Settings()).parts if part.fault]
+    assert fault.folder == "\\Archive"
+    assert "name what it leads to" in fault.fault
+
+
 def test_the_store_itself_may_be_a_link(box: Path, tmp_path: Path) -> None:
     (box / "cur" / f"{NAME}:2,S").write_bytes(MAIL)
     (tmp_path / "link").symlink_to(box)

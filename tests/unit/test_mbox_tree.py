@@ -198,6 +198,18 @@ def test_links_and_loops_are_not_followed(root: Path) -> None:
     assert [remark.count for remark in found.remarks] == [4]
 
 
+def test_mail_behind_a_link_is_a_fault(root: Path, tmp_path: Path) -> None:
+    put(root, {"a": MBOX})
+    put(tmp_path, {"elsewhere.mbox": MBOX, "notes": b"x"})
+    (root / "Sent").symlink_to(tmp_path / "elsewhere.mbox")
+    (root / "notes").symlink_to(tmp_path / "notes")
+    found = find(root, Settings())
+    assert [(part.folder, part.fault.partition(";")[0]) for part in found.parts] == [
+        *(("\\Sent", "Sent: it is a symbolic link, which is not followed"), ("a", ""))
+    ]
+    assert [remark.count for remark in found.remarks] == [1]
+
+
 def test_a_directory_that_cannot_be_read_costs_only_itself(root: Path) -> None:
     """Root may read everything, so it is one too deep."""
     put(root, {"a": MBOX, "/".join(["d"] * 65) + "/b": MBOX, "z": MBOX})
