@@ -169,6 +169,11 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
         from pop2imap.sources.mbox_tree import mbox_tree_source
 
         return mbox_tree_source(path, _settings(config, spool, memory))
+    if path is not None and path.is_file():
+        from pop2imap.sources import archive
+
+        if kind := archive.kind_of_file(path):
+            return _packed(path, kind, _settings(config, spool, memory))
     return MboxSource(
         path,
         quoting=Quoting(config.quoting),
@@ -176,7 +181,30 @@ def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
         max_message_size=config.max_message_size,
         spool=spool,
         memory=memory() if memory else None,
+        labels=config.labels if config.endpoint.kind is Kind.TAKEOUT else "",
     )
+
+
+def _packed(path: Path, kind: str, settings: Settings) -> Source:
+    """What is compressed, or an archive."""
+    if kind == "packed":
+        from pop2imap.sources.packed import PackedMbox
+
+        return PackedMbox(path, settings)
+    from pop2imap.sources.archive import archive_source
+
+    return archive_source(path, settings)
+
+
+def _takeout(
+    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
+) -> Source:
+    path = _path(config)
+    if not path.is_dir():
+        return _mbox(config, secret, spool, memory)
+    from pop2imap.sources.takeout import takeout_source
+
+    return takeout_source(path, _settings(config, spool, memory))
 
 
 def _maildir(
@@ -215,7 +243,14 @@ def _path(config: SourceConfig) -> Path:
 def _settings(config: SourceConfig, spool: Path | None, memory: Recall | None) -> Settings:
     from pop2imap.sources.settings import Settings
 
-    return Settings(spool, config.max_message_size, config.keep_mbox_headers, config.quoting, memory)
+    return Settings(
+        spool,
+        config.max_message_size,
+        config.keep_mbox_headers,
+        config.quoting,
+        memory,
+        labels=config.labels if config.endpoint.kind is Kind.TAKEOUT else "",
+    )
 
 
 _KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Recall | None], Source]] = {
@@ -224,6 +259,7 @@ _KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Recall
     Kind.MAILDIR: _maildir,
     Kind.MH: _mh,
     Kind.EML: _eml,
+    Kind.TAKEOUT: _takeout,
     Kind.THUNDERBIRD: _thunderbird,
 }
 

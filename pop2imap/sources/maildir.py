@@ -24,6 +24,7 @@ pages.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,8 @@ from pop2imap.sources.mutf7 import decoded
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import folder_name
 from pop2imap.sources.tree import Found, Part, TreeSource
-from pop2imap.sources.walking import LINKS, Entries, Walk, no_store, root_of
+from pop2imap.sources.unpacking import unpacked
+from pop2imap.sources.walking import LINKS, OUTSIDE, Entries, Walk, no_store, root_of
 from pop2imap.text import printable
 
 NEW = 1
@@ -116,6 +118,11 @@ class MaildirFolder(FileFolder):
             self._scanned = stamps
             self._there = {unique(file): (one, file) for one in self._places() for file in self._names(one)}
         return self._there.get(unique(name))
+
+    @contextlib.contextmanager
+    def _found(self, place: int, name: str) -> Iterator[OpenFile]:
+        with super()._found(place, name) as file, unpacked(file, self.settings) as plain:
+            yield plain
 
     def _places(self) -> Iterator[int]:
         return (one for one, path in enumerate(self.directories) if path.is_dir())
@@ -195,7 +202,13 @@ def maildir_parts(
         if is_maildir(entries):
             yield maildir_part(walk.root, at, levels, settings)
         for link in entries.others:
-            walk.passed_over(LINKS, "/".join((*at, link)))
+            place, linked = (*at, link), _below(link, levels)
+            target = walk.leads_out(place)
+            if target and linked is not None and os.path.isdir(target / "cur"):
+                name = "/".join(place)
+                yield Part(name, folder_name(linked), fault=f"{printable(name, 80)}: {OUTSIDE}")
+            else:
+                walk.passed_over(LINKS, "/".join(place))
         below = {one: _below(one, levels) for one in sorted(entries.directories, reverse=True)}
         stack += [((*at, one), named) for one, named in below.items() if named is not None]
 

@@ -18,6 +18,7 @@ as one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ from pop2imap.sources.maildir import is_maildir, maildir_part
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import folder_name
 from pop2imap.sources.tree import Found, Part, TreeSource
-from pop2imap.sources.walking import LINKS, Entries, Walk, no_store, root_of
+from pop2imap.sources.walking import LINKS, OUTSIDE, Entries, Walk, no_store, root_of
 from pop2imap.text import printable
 
 _START = re.compile(rb"(?:\xef\xbb\xbf)?(?:\r?\n)*From ")
@@ -46,6 +47,8 @@ _BELOW = re.compile(r"(?P<name>.+)\.(?:mbox|sbd|fol)|\.(?P<hidden>.+)\.directory
 _EUDORA = {"in": "Inbox", "out": "Sent"}
 _DESCMAP = "descmap.pce"
 _DESCMAP_LIMIT = 1 << 20
+_PACKED_LIMIT = 1 << 20
+_MAGIC = 16
 _NO_MBOX = "files that are no mbox are passed over"
 
 
@@ -78,7 +81,7 @@ def _parts(walk: Walk, settings: Settings) -> Iterator[Part]:
             yield Part(name, folder_name(levels), fault=f"{printable(name, 80)}: {entries}")
             continue
         for one in entries.others:
-            walk.passed_over(LINKS, "/".join((*at, one)))
+            yield from _link(walk, (*at, one), levels)
         below = entries.directories
         if is_maildir(entries):
             yield maildir_part(walk.root, at, levels or (walk.root.name,), settings)
@@ -110,7 +113,7 @@ def _files(
         ending = os.path.splitext(file)[1].lower()
         path = (*at, file)
         if ending in _COMPRESSED:
-            walk.passed_over("compressed files are passed over; unpack them first", "/".join(path))
+            yield from _compressed(walk, path, levels)
         if file.startswith(".") or ending in _BESIDE or file.endswith("~"):
             continue
         name = names.get(file.lower()) or _stem(file)
@@ -130,6 +133,45 @@ def _files(
             yield mbox_part(walk.root, path, (*levels, name), settings)
         elif start:
             walk.passed_over(_NO_MBOX, "/".join(path))
+
+
+def _link(walk: Walk, path: tuple[str, ...], levels: tuple[str, ...]) -> Iterator[Part]:
+    """What lies in the tree is found there; an mbox elsewhere is mail that is not moved, and so a fault."""
+    name, target = "/".join(path), walk.leads_out(path)
+    with contextlib.suppress(OSError):
+        if target and target.is_file() and _START.match(read_beside(target, _MAGIC)):
+            folder = folder_name((*levels, _stem(path[-1])))
+            yield Part(name, folder, fault=f"{printable(name, 80)}: {OUTSIDE}")
+            return
+    walk.passed_over(LINKS, name)
+
+
+def _compressed(walk: Walk, path: tuple[str, ...], levels: tuple[str, ...]) -> Iterator[Part]:
+    """A packed mbox is mail that is not moved, and so a fault; of others only so much is said that they are there."""
+    stem, ending = os.path.splitext(path[-1])
+    try:
+        packed = read_beside(walk.root.joinpath(*path), _PACKED_LIMIT)
+    except OSError:
+        packed = b""
+    if os.path.splitext(stem)[1].lower() in _MBOX or _begins(packed, ending.lower()).startswith(b"From "):
+        name = "/".join(path)
+        fault = f"{printable(name, 80)}: it is compressed; unpack it first"
+        yield Part(name, folder_name((*levels, _stem(stem))), fault=fault)
+    elif not path[-1].startswith("."):
+        walk.passed_over("compressed files are passed over", "/".join(path))
+
+
+def _begins(packed: bytes, ending: str) -> bytes:
+    """The first octets of what is packed, where that can be told."""
+    import bz2
+    import zlib
+
+    try:
+        if ending == ".gz":
+            return zlib.decompressobj(31).decompress(packed, _MAGIC)
+        return bz2.BZ2Decompressor().decompress(packed, _MAGIC) if ending == ".bz2" else b""
+    except (OSError, zlib.error, EOFError):
+        return b""
 
 
 def mbox_part(root: Path, at: tuple[str, ...], levels: tuple[str, ...], settings: Settings) -> Part:

@@ -61,6 +61,11 @@ class Walk:
         except OSError as error:
             return f"the directory cannot be read: {error.strerror}"
 
+    def leads_out(self, at: tuple[str, ...]) -> Path | None:
+        """Where a symbolic link leads, if that is outside of the tree."""
+        real = Path(os.path.realpath(self.root.joinpath(*at)))
+        return None if real.is_relative_to(self.root) else real
+
     def passed_over(self, what: str, path: str) -> None:
         """Something is left out, such as ``path``."""
         self._remarked[what] += 1
@@ -85,6 +90,9 @@ def _entries(handle: int) -> Entries:
                 found.others.append(entry.name)
     return found
 
+
+OUTSIDE = "it is a symbolic link, which is not followed; name what it leads to as a source of its own"
+"""The fault of a link behind which there is mail."""
 
 LINKS = "symbolic links and special files are passed over"
 

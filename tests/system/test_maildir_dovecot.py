@@ -19,9 +19,19 @@ MAIL = b"From: alice@example.org\r\nSubject: %d\r\nStatus: RO\r\n\r\nHello.\r\n"
 FOLDERS = ("Sent", "Work", "Work/2019", "Entwürfe", "R&D", "日本語")
 
 
-def _fs() -> str:
+def _is_2_3() -> bool:
     version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout
-    if version.startswith("2.3"):
+    return version.startswith("2.3")
+
+
+def _compressing() -> str:
+    if _is_2_3():
+        return "mail_plugins = zlib\nplugin {\n  zlib_save = gz\n}"
+    return "mail_plugins {\n  mail_compress = yes\n}\nmail_compress_write_method = gz"
+
+
+def _fs() -> str:
+    if _is_2_3():
         return "mail_location = maildir:~/Maildir:LAYOUT=fs"
     return "mail_path = ~/Maildir\nmailbox_list_layout = fs"
 
@@ -82,3 +92,13 @@ def test_without_dates_in_the_header_the_internal_date_is_found(dovecot: Dovecot
         client.create("Old")
         client.append("Old", "", imaplib.Time2Internaldate(then), MAIL % 9)
     assert messages(dovecot, user)["Old"].envelope_date == then
+
+
+def test_what_it_has_compressed_is_unpacked(dovecot_like: DovecotFactory) -> None:
+    dovecot = dovecot_like(EXTRA_CONF=_compressing())
+    user = dovecot.user()
+    mail = MAIL % 1 + b"All work and no play.\r\n" * 1000
+    dovecot.doveadm("save", "-u", user, "-m", "INBOX", input=mail)
+    (file,) = [one for name in ("cur", "new") for one in (place(dovecot, user) / name).iterdir()]
+    assert file.read_bytes().startswith(b"\x1f\x8b")
+    assert b"".join(messages(dovecot, user)["INBOX"].octets.chunks()) == mail

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -260,6 +264,43 @@ def test_a_pipe_does_not_stop_the_run(box: Path) -> None:
     assert "a pipe or a device" in item.reason
 
 
+# compressed by the server
+
+LONG = MAIL + b"x\n" * 3_000_000
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("mail", [MAIL, LONG])
+def test_what_dovecot_has_compressed_is_unpacked(
+    box: Path, pack: Callable[[bytes], bytes], mail: bytes
+) -> None:
+    (box / "cur" / f"{NAME}:2,SZ").write_bytes(pack(mail))
+    message = only(box)
+    assert octets(message) == mail
+    assert message.flags == frozenset({"\\Seen"})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (gzip.compress(MAIL)[:30], "compressed, and damaged"),
+        (gzip.compress(MAIL)[:-8] + bytes(8), "compressed, and damaged"),
+        (b"BZh91AY&SY" + bytes(50), "compressed, and damaged"),
+        (gzip.compress(b""), "the message is empty"),
+        (gzip.compress(b"\n" * 10_000_000), "--max-message-size allows 9,000,000"),
+        (lzma.compress(MAIL), "compressed with xz"),
+        (b"\x28\xb5\x2f\xfd" + bytes(50), "compressed with Zstandard"),
+        (b"CRYPTED\x03\x07" + bytes(50), "encrypted"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_unreadable(box: Path, text: bytes, reason: str) -> None:
+    (box / "cur" / f"{NAME}:2,S").write_bytes(text)
+    (item,) = items(box, max_message_size=9_000_000)
+    assert isinstance(item, Unread)
+    assert item.account is Account.UNREADABLE
+    assert reason in item.reason
+
+
 # while it is read
 
 
@@ -343,6 +384,14 @@ def test_links_and_loops_are_not_followed(box: Path) -> None:
     found = find(box, Settings())
     assert [part.folder for part in found.parts] == ["INBOX"]
     assert [remark.count for remark in found.remarks] == [3]
+
+
+def test_a_maildir_behind_a_link_is_a_fault(box: Path, tmp_path: Path) -> None:
+    maildir(tmp_path / "elsewhere")
+    (box / ".Archive").symlink_to(tmp_path / "elsewhere")
+    (fault,) = [part for part in find(box, Settings()).parts if part.fault]
+    assert fault.folder == "\\Archive"
+    assert "name what it leads to" in fault.fault
 
 
 def test_the_store_itself_may_be_a_link(box: Path, tmp_path: Path) -> None:

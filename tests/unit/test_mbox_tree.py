@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 from pathlib import Path
 
@@ -135,7 +138,7 @@ def test_plain_files_and_directories(root: Path) -> None:
             "work/empty.txt": b"",
             "notes": b"Dear diary\n",
             "photo.png": b"\x89PNG\r\n\x1a\n",
-            "sent.mbox.gz": b"\x1f\x8b",
+            "photos.zip": b"PK",
             "acme.mbox.lock": b"",
             "old~": MBOX,
         },
@@ -144,7 +147,7 @@ def test_plain_files_and_directories(root: Path) -> None:
     assert [part.folder for part in found.parts] == ["saved.2019", "work/acme", "work/empty", "work/globex"]
     assert [(remark.count, remark.text) for remark in found.remarks] == [
         (2, "files that are no mbox are passed over, such as notes"),
-        (1, "compressed files are passed over; unpack them first, such as sent.mbox.gz"),
+        (1, "compressed files are passed over, such as photos.zip"),
     ]
 
 
@@ -163,6 +166,27 @@ def test_what_is_called_an_mbox_and_is_none_is_a_fault(root: Path) -> None:
     )
 
 
+def test_a_packed_mbox_is_a_fault(root: Path) -> None:
+    put(
+        root,
+        {
+            "a": MBOX,
+            "b.gz": gzip.compress(MBOX),
+            "c.bz2": bz2.compress(MBOX),
+            "d.mbox.xz": lzma.compress(MBOX),
+            "e.mbox.gz": b"broken",
+            "log.gz": gzip.compress(b"no mail"),
+            "bad.bz2": b"BZh9",
+        },
+    )
+    found = find(root, Settings())
+    assert [(part.folder, bool(part.fault)) for part in found.parts] == [
+        *(("a", False), ("b", True), ("c", True), ("d", True), ("e", True))
+    ]
+    assert found.parts[1].fault == "b.gz: it is compressed; unpack it first"
+    assert [remark.count for remark in found.remarks] == [2]
+
+
 def test_links_and_loops_are_not_followed(root: Path) -> None:
     put(root, {"a": MBOX})
     (root / "b").symlink_to(root / "a")
@@ -172,6 +196,18 @@ def test_links_and_loops_are_not_followed(root: Path) -> None:
     found = find(root, Settings())
     assert [part.folder for part in found.parts] == ["a"]
     assert [remark.count for remark in found.remarks] == [4]
+
+
+def test_mail_behind_a_link_is_a_fault(root: Path, tmp_path: Path) -> None:
+    put(root, {"a": MBOX})
+    put(tmp_path, {"elsewhere.mbox": MBOX, "notes": b"x"})
+    (root / "Sent").symlink_to(tmp_path / "elsewhere.mbox")
+    (root / "notes").symlink_to(tmp_path / "notes")
+    found = find(root, Settings())
+    assert [(part.folder, part.fault.partition(";")[0]) for part in found.parts] == [
+        *(("\\Sent", "Sent: it is a symbolic link, which is not followed"), ("a", ""))
+    ]
+    assert [remark.count for remark in found.remarks] == [1]
 
 
 def test_a_directory_that_cannot_be_read_costs_only_itself(root: Path) -> None:

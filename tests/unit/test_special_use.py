@@ -35,6 +35,7 @@ from pop2imap.target.folders import check_name
         (["a/b"], "a_b"),
         (["\\Sent"], "_Sent"),
         (["\\\\Sent"], "__Sent"),
+        (["50% *off*"], "50_ _off_"),
         (["a\nb\u202e"], "a_b_"),
         ([" a "], "a"),
         ([""], "_"),
