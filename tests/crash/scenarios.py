@@ -14,6 +14,7 @@ from pop2imap.rules import Rules, toml
 from pop2imap.sources import Source
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.sources.pop3 import Pop3Source
+from pop2imap.sources.tree import Found, Part, TreeSource
 from pop2imap.target.imap import ImapTarget
 from tests.crash.outside import IMAP, POP3, Outside, Stranger
 from tests.fakes.imap_server import CAPABILITIES, ImapAccount
@@ -73,6 +74,7 @@ class Scenario:
     refuses: bytes = b""
     repair: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("mbox", "pop3")
+    """``home``: a mail program at home has most of what is in the maildrop."""
     uidl: bool = True
     assume_empty: bool = True
     """Then recovery alone has to know: nothing that was sent is found again as present."""
@@ -138,6 +140,10 @@ SCENARIOS = {
         repair=("nul",),
     ),
     "the source grows": Scenario((_twin, _SIX[0], _twin, _SIX[1], _SIX[2]), grown=(_twin, _SIX[3], _twin)),
+    "both copies": Scenario(
+        (_SIX[0], _twin, _twin, letter("at home", name="h"), _SIX[1], letter("at home", name="h")),
+        sources=("home",),
+    ),
     "mail from others": Scenario(
         (_SIX[0], _twin, _SIX[1], _twin, _SIX[2], _SIX[3]),
         strangers=(Stranger(1, letter("from others").octets), Stranger(2, _twin.octets)),
@@ -198,23 +204,34 @@ class World:
 
     def hold(self, letters: tuple[Letter, ...]) -> None:
         """The source holds these now."""
-        if self.source == "pop3":
+        if self.source != "mbox":
             self.outside.maildrop.mail = [one.octets for one in letters]
+        if self.source == "pop3":
             return
+        at_home = letters if self.source == "mbox" else letters[: _at_home(len(letters))]
         with self.mbox.open("wb") as file:
-            for one in letters:
+            for number, one in enumerate(at_home, 1):
                 head, _, body = one.octets.partition(b"\r\n\r\n")
-                file.write(
-                    b"From bob@example.org Mon May  4 10:00:00 2020\n" + head.replace(b"\r\n", b"\n") + b"\n"
-                )
+                file.write(b"From bob@example.org Mon May  4 10:00:00 2020\n")
+                if self.source == "home" and number % 2:  # the others are known by their octets alone
+                    file.write(b"X-Account-Key: account1\nX-UIDL: u%d\nX-Mozilla-Status: 0001\n" % number)
+                file.write(head.replace(b"\r\n", b"\n") + b"\n")
                 file.write(one.status + b"\n" + body.replace(b"\r\n", b"\n") + b"\n")
 
+    @property
+    def listed(self) -> int:
+        """How many messages all sources list in the end."""
+        every = len(self.scenario.letters + self.scenario.grown)
+        return every + (_at_home(every) if self.source == "home" else 0)
+
     def job(self, state: Path) -> Job:
-        source: Source
-        if self.source == "pop3":
-            source = Pop3Source(_address(POP3), "alice", Secret("secret"))
-        else:
-            source = MboxSource(self.mbox)
+        sources: list[Source] = []
+        if self.source == "mbox":
+            sources.append(MboxSource(self.mbox))
+        if self.source == "home":
+            sources.append(TreeSource("thunderbird:home", "thunderbird", lambda: Found([self._kept()])))
+        if self.source != "mbox":
+            sources.append(Pop3Source(_address(POP3), "alice", Secret("secret")))
         target = ImapTarget(_address(IMAP), "alice", Secret("secret"))
         options = Options(
             state_dir=state,
@@ -225,7 +242,17 @@ class World:
             repair=self.scenario.repair,
             quarantine=self.quarantine if self.scenario.repair else None,
         )
-        return Job((source,), target, self.rules, options)
+        return Job(tuple(sources), target, self.rules, options)
+
+    def _kept(self) -> Part:
+        """The one folder of the mail program at home."""
+        maildrops = {"account1": "alice@localhost"}
+        return Part("kept", "Kept", lambda: MboxSource(self.mbox, maildrops=maildrops))
+
+
+def _at_home(letters: int) -> int:
+    """How many of so many messages the mail program at home has."""
+    return letters * 2 // 3
 
 
 def _address(port: int) -> net.Server:
