@@ -56,8 +56,8 @@ def _message(chance: random.Random, number: int) -> bytes:
         f"From: bob{number % 97}@example.org\r\nTo: alice@example.com\r\nSubject: number {number}\r\n"
         f"Message-ID: <{number}@example.org>\r\nDate: Thu, 29 Nov 2018 19:33:09 +0000\r\n\r\n"
     )
-    line = b"From here on, all work and no play %d.\r\n" % number
-    return head.encode() + line * chance.randint(1, 100)
+    line = b"All work and no play, %d times.\r\n" % number
+    return head.encode() + b"From here on:\r\n" + line * chance.randint(1, 100)
 
 
 def header_value(labels: Sequence[str]) -> str:
