@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pop2imap.sources.file_folder import FileFolder, Look, OpenFile
+from pop2imap.sources.mbox_flags import Head, State, Tagged
 from pop2imap.sources.mbox_from import LINE_LIMIT, envelope_date, look
 from pop2imap.sources.mbox_from import Look as FromLook
 from pop2imap.sources.mbox_slice import read_fully
@@ -42,7 +43,8 @@ def from_line(file: OpenFile) -> bytes:
 
 
 class EmlFolder(FileFolder):
-    """The ``.eml`` files in ``directory``; with ``every``, all files: Thunderbird's Maildir has names of both sorts."""
+    """The ``.eml`` files in ``directory``; with ``every``, all files: Thunderbird's Maildir has names of both sorts.
+    ``tags``: what an index says of the message in a file; asked where the message cannot say it itself."""
 
     kind = ".eml files"
     own_lines = True
@@ -55,9 +57,11 @@ class EmlFolder(FileFolder):
         settings: Settings,
         *,
         every: bool = False,
+        tags: Callable[[str], Tagged | None] | None = None,
     ) -> None:
         super().__init__(id, folder, (directory,), settings)
         self._every = every
+        self._tags = tags
 
     def _order(self, name: str) -> tuple[object, ...] | None:
         if name.startswith(".") or not (self._every or is_eml(name)):
@@ -66,6 +70,9 @@ class EmlFolder(FileFolder):
 
     def _look(self, file: OpenFile) -> Look:
         return Look(0, len(from_line(file)), file.size)
+
+    def _tagged(self, name: str, state: State, head: Head) -> State:
+        return state.tagged(self._tags(name)) if self._tags and head.may_be_tagged else state
 
     def _envelope_date(self, file: OpenFile, head: bytes) -> datetime | None:
         return envelope_date(from_line(file), datetime.now(UTC))

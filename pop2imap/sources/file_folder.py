@@ -29,7 +29,7 @@ from pop2imap.model import Account, Message, Ref, Remark, Unread
 from pop2imap.octets import HEAD_LIMIT, from_bytes, from_chunks
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.file_index import FileIndex
-from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head, end_of_head, is_crlf
+from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head, State, end_of_head, is_crlf
 from pop2imap.sources.mbox_slice import PIECE, ReadAhead, ReadAt, Slice, Unquote, read_fully
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.walking import OPEN_DIRECTORY
@@ -110,6 +110,10 @@ class FileFolder:
     def _moved(self, place: int, name: str) -> tuple[int, str] | None:
         """Where the file is now that is not where it was listed; None if it is gone."""
         return None
+
+    def _tagged(self, name: str, state: State, head: Head) -> State:
+        """The state of a message with what is said of it elsewhere; ``own_lines`` alone."""
+        return state
 
     def _envelope_date(self, file: OpenFile, head: bytes) -> datetime | None:
         """As in :class:`pop2imap.model.Message`."""
@@ -232,7 +236,7 @@ class FileFolder:
                 raise Fault("another program changed the file while it was read; run again", Account.GONE)
         else:
             octets = from_bytes(body.header())
-        state = body.state
+        state = self._tagged(file.name, body.slice.state, body.slice.head) if body.slice else None
         return Message(
             ref.position,
             self._index.key(ref.position - 1),
@@ -310,7 +314,7 @@ class _Body:
         head = _head(read_at, look)
         before = read_fully(read_at, look.offset, look.start - look.offset) or head[: head.find(b"\n") + 1]
         crlf_before = before.endswith(b"\r\n")
-        self._slice = (
+        self.slice = (
             Slice(read_at, look.offset, look.start, look.end, keep_headers=keep, crlf_before=crlf_before)
             if own
             else None
@@ -318,25 +322,24 @@ class _Body:
         self._head = head
         self._crlf = is_crlf(head, crlf_before=crlf_before)
         self._plain = True
-        self.state = self._slice.state if self._slice else None
-        self.is_partial = bool(self._slice and self._slice.head.is_partial)
+        self.is_partial = bool(self.slice and self.slice.head.is_partial)
         self.cut_short = False
 
     def own(self, name: bytes) -> str:
         """The value of a book-keeping field of the mail program."""
-        return self._slice.head.own(name) if self._slice else ""
+        return self.slice.head.own(name) if self.slice else ""
 
     @property
     def crlf_only(self) -> bool:
-        return self._slice.crlf_only if self._slice else self._plain
+        return self.slice.crlf_only if self.slice else self._plain
 
     def header(self) -> bytes:
-        return self._slice.header() if self._slice else self._sendable(self._head)
+        return self.slice.header() if self.slice else self._sendable(self._head)
 
     def octets(self) -> Iterator[bytes]:
         """To be called once; ``cut_short`` and ``crlf_only`` hold afterwards."""
-        if self._slice:
-            yield from self._slice.octets(Unquote.NOTHING)
+        if self.slice:
+            yield from self.slice.octets(Unquote.NOTHING)
             self.cut_short = not self._read_at(self._look.end - 1, 1)
             return
         at = self._look.start

@@ -27,7 +27,7 @@ from pop2imap.octets import from_bytes, from_chunks
 from pop2imap.sizes import MAX_MESSAGE
 from pop2imap.sources import Listing, ListProgress, too_large
 from pop2imap.sources.mbox_file import MboxFile, Stamp, copy_stream, is_stream, open_file, what_changed
-from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head
+from pop2imap.sources.mbox_flags import ACCOUNT, UIDL, Head, State, Tagged
 from pop2imap.sources.mbox_found import Resume, Totals
 from pop2imap.sources.mbox_from import Look, envelope_date, look
 from pop2imap.sources.mbox_index import Index
@@ -75,6 +75,7 @@ class MboxSource:
     messages.
     ``labels``: in a Takeout export, folders and flags are those that the labels of a message tell: all of
     them, or the one that tells most (:mod:`~pop2imap.sources.takeout_labels`).
+    ``tags``: what an index says of the message at an offset; asked where the message cannot say it itself.
     """
 
     kind = "mbox"
@@ -95,6 +96,7 @@ class MboxSource:
         memory: Memory | None = None,
         maildrops: Mapping[str, str] = MappingProxyType({}),
         labels: Labels = "",
+        tags: Callable[[int], Tagged | None] | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._is_stream = is_stream(path)
@@ -106,6 +108,7 @@ class MboxSource:
         self._memory = None if self._is_stream else memory
         self._maildrops = maildrops
         self._labels = labels
+        self._tags = tags
         self._now = now
         self.id = "mbox:-" if self._is_stream else f"mbox:{self._path}"
         self.folder = "INBOX" if self._is_stream else _folder(self._path)
@@ -304,7 +307,7 @@ class MboxSource:
                 size = ref.size
         except OSError as error:
             return Unread(ref.position, key, Account.UNREADABLE, f"the file cannot be read: {error.strerror}")
-        state = piece.state
+        state = self._state(piece, at)
         labelled = self._labelled(piece.head)
         return Message(
             ref.position,
@@ -320,6 +323,11 @@ class MboxSource:
             partial=piece.head.is_partial,
             folders=labelled.folders,
         )
+
+    def _state(self, piece: Slice, at: int) -> State:
+        if self._tags is None or not piece.head.may_be_tagged:
+            return piece.state
+        return piece.state.tagged(self._tags(self._index.place(at)[0]))
 
     def _not_yet(self, file: MboxFile) -> str:
         """Why the last message may still be under way; empty if it is all there."""

@@ -56,6 +56,14 @@ _USUAL = 256
 """Octets of book-keeping lines up to which what they say is remembered: most messages say one of a few things."""
 
 
+class Tagged(NamedTuple):
+    """What an index says of a message with tags: these as ``keywords``, and its other ``flags``; None if it does not
+    say them."""
+
+    keywords: frozenset[str]
+    flags: frozenset[str] | None = None
+
+
 class State(NamedTuple):
     """What a mail program noted about a message.
 
@@ -64,6 +72,11 @@ class State(NamedTuple):
 
     flags: frozenset[str] | None = None
     discarded: str = ""
+
+    def tagged(self, tagged: Tagged | None) -> State:
+        """With what an index says. If nobody says whether the message was read, nothing is said."""
+        flags = self.flags if tagged is None or self.flags is not None else tagged.flags
+        return self if tagged is None or flags is None else self._replace(flags=flags | tagged.keywords)
 
 
 class Head:
@@ -144,6 +157,11 @@ class Head:
         return value.decode() if value.isascii() and len(value) <= _LONGEST_NAME else ""
 
     @property
+    def may_be_tagged(self) -> bool:
+        """Whether there is no line for tags, as in what Thunderbird's owner wrote: they stand in its index alone."""
+        return all(name != b"x-mozilla-keys" for name, _ in self._own)
+
+    @property
     def is_partial(self) -> bool:
         """Whether the mail program never fetched the whole message."""
         return any(
@@ -185,7 +203,7 @@ def _state(fields: tuple[tuple[bytes, bytes], ...]) -> State:
                 if bits is None:
                     continue
                 known = True
-                flags |= {flag for bit, flag in _BITS.items() if bits & bit}
+                flags |= flags_of(bits)
                 if label := bits >> 25 & 7:
                     flags.add(f"$label{label}")
                 if bits & _EXPUNGED:
@@ -204,6 +222,11 @@ _BITS = {0x1: SEEN, 0x2: ANSWERED, 0x4: FLAGGED, 0x1000: FORWARDED, 0x0080_0000:
 _EXPUNGED = 0x8
 _PARTIAL = 0x400
 _IMAP_DELETED = 0x0020_0000
+
+
+def flags_of(bits: int) -> frozenset[str]:
+    """What ``nsMsgMessageFlags`` say, but for what only this program knows."""
+    return frozenset(flag for bit, flag in _BITS.items() if bits & bit)
 
 
 def is_crlf(block: bytes, *, crlf_before: bool) -> bool:

@@ -6,7 +6,9 @@ news and feeds. Folders of several accounts that have one name meet in one folde
 
 Read state, stars, answers and tags stand in each message, in ``X-Mozilla-Status`` and ``X-Mozilla-Keys``
 (:mod:`~pop2imap.sources.mbox_flags`), with both stores. A tag is a keyword: its key in the settings, which is what
-Thunderbird looks for over IMAP, too. ``popstate.dat`` of each POP3 account lists what is on its server and was fetched.
+Thunderbird looks for over IMAP, too. What was written at home has no such line; of its tags tells the index of the
+folder (:mod:`~pop2imap.sources.mork`). ``popstate.dat`` of each POP3 account lists what is on its server and was
+fetched.
 
 While Thunderbird runs, it may write anywhere, and has not yet written what it knows. A profile in use is therefore not
 read. Thunderbird leaves its lock behind even when it ends well, so only a lock that somebody holds counts.
@@ -30,9 +32,11 @@ from pop2imap.sources import Source
 from pop2imap.sources.eml import EmlFolder
 from pop2imap.sources.file_folder import read_beside
 from pop2imap.sources.mbox import MboxSource, Quoting
+from pop2imap.sources.mbox_flags import Tagged
+from pop2imap.sources.mork import Index
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import level_name
-from pop2imap.sources.thunderbird_folders import Folder, cached_names, folders
+from pop2imap.sources.thunderbird_folders import Folder, cached_names, folders, index_of
 from pop2imap.sources.thunderbird_prefs import PREFS_LIMIT, Account, Place, Prefs
 from pop2imap.sources.tree import Found, Part, TreeSource
 from pop2imap.sources.walking import Walk
@@ -84,14 +88,15 @@ def profiles(directory: Path) -> list[Profile]:
         raise SourceDataError(
             f"profiles.ini cannot be read: {printable(str(error), 200)}", where=where
         ) from None
-    chosen = {ini.get(one, "Default", fallback="") for ini in (ini, installs) for one in ini.sections()}
+    chosen = {one.get(name, "Default", fallback="") for one in (ini, installs) for name in one.sections()}
+    chosen -= {"", "0", "1"}
     found = []
     for section in ini.sections():
         path = ini.get(section, "Path", fallback="")
         if not section.startswith("Profile") or not path or "\0" in path:
             continue
         relative = ini.get(section, "IsRelative", fallback="1") != "0"
-        default = path in chosen if len(chosen - {"1"}) else ini.get(section, "Default", fallback="") == "1"
+        default = path in chosen if chosen else ini.get(section, "Default", fallback="") == "1"
         place = directory / path if relative else Path(path)
         found.append(Profile(ini.get(section, "Name", fallback=path), place, default))
     return sorted(found, key=lambda one: not one.is_default)
@@ -106,9 +111,9 @@ def _ini(path: Path) -> RawConfigParser:
 
 def profile_of(path: Path) -> Path:
     """The profile that ``path`` is, or the one in it. Raises SourceDataError where that is not clear."""
-    if (path / "prefs.js").is_file() or not (path / "profiles.ini").is_file():
+    if os.path.isfile(path / "prefs.js") or not os.path.isfile(path / "profiles.ini"):
         return path
-    with_mail = [one for one in profiles(path) if (one.path / "prefs.js").is_file()]
+    with_mail = [one for one in profiles(path) if os.path.isfile(one.path / "prefs.js")]
     if len(with_mail) == 1 or (with_mail and with_mail[0].is_default):
         return with_mail[0].path
     names = ", ".join(printable(str(one.path)) for one in with_mail[:_MOST_SHOWN])
@@ -212,7 +217,7 @@ def _parts(
     roles = prefs.roles()
     for account in accounts:
         within = os.path.relpath(account.directory, profile)
-        if not account.directory.is_dir():
+        if not os.path.isdir(account.directory):
             if not account.inbox_of:  # what it fetches lies elsewhere, so it may have no folders
                 fault = f"{printable(str(account.directory))}: the directory of this account is not there"
                 yield Part(f"{within}/", account.name, None, fault)
@@ -242,7 +247,9 @@ def folder_name(account: Account, folder: Folder, roles: Mapping[Place, str]) ->
 def _maker(folder: Folder, settings: Settings) -> Callable[[], Source]:
     if folder.maildir:
         where = Path(os.path.realpath(folder.file)) / "cur"
-        return lambda: EmlFolder(f"eml:{where}", folder.levels[-1], where, settings, every=True)
+        return lambda: EmlFolder(
+            f"eml:{where}", folder.levels[-1], where, settings, every=True, tags=Tags(folder).of_file
+        )
     return lambda: MboxSource(
         folder.file,
         quoting=Quoting(settings.quoting),
@@ -251,7 +258,33 @@ def _maker(folder: Folder, settings: Settings) -> Callable[[], Source]:
         spool=settings.spool,
         memory=settings.memory() if settings.memory else None,
         maildrops=settings.maildrops,
+        tags=Tags(folder).of_offset,
     )
+
+
+class Tags:
+    """What the index of a folder says of its messages; read when it is asked for the first time."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._said: Mapping[str, Tagged] | None = None
+
+    def of_offset(self, offset: int) -> Tagged | None:
+        """Of the message whose From_ line is there."""
+        return self.of_file(str(offset))
+
+    def of_file(self, name: str) -> Tagged | None:
+        if self._said is None:
+            index = index_of(self._folder.file)
+            self._said = index.tagged if self._folder.maildir or self._is_of(index) else {}
+        return self._said.get(name)
+
+    def _is_of(self, index: Index) -> bool:
+        """Whether it speaks of the file as it is, and not as it was. Thunderbird makes it anew otherwise."""
+        try:
+            return self._folder.file.stat().st_size == index.size
+        except OSError:
+            return False
 
 
 def fetched(account: Account) -> list[str]:

@@ -10,19 +10,20 @@ store.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from pop2imap.sources.file_folder import read_beside
+from pop2imap.sources.mork import LIMIT, Index, read_index
 from pop2imap.sources.mutf7 import decoded
 from pop2imap.sources.thunderbird_prefs import Account
-from pop2imap.sources.walking import Walk
+from pop2imap.sources.walking import LINKS, OUTSIDE, Walk
 
 CACHE = "folderCache.json"
 CACHE_LIMIT = 64 << 20
-_INDEX_LIMIT = 64 << 20
 
 _BESIDE = (
     ".msf",
@@ -39,8 +40,6 @@ _BESIDE = (
     ".sqlite",
 )
 _HASHED = re.compile(r".*[0-9a-f]{8}", re.DOTALL)
-_COLUMN = re.compile(rb"\(([0-9A-F]+)=folderName\)")
-_ESCAPED = re.compile(rb"\\(.)|\$([0-9A-Fa-f]{2})", re.DOTALL)
 
 
 class Folder(NamedTuple):
@@ -84,24 +83,52 @@ def _below(
     if isinstance(found, str):
         yield Folder(levels or (account.name,), path, directory, fault=found)
         return
-    directories = set(found.directories)
-    mails = {name for name in found.files if not name.startswith(".") and _is_mail(name, found.files)}
-    maildirs = {name for name in directories if (directory / name / "cur").is_dir()}
+    directories, files = set(found.directories), set(found.files)
+    for name in sorted(found.others):
+        yield from _link(account, names, walk, (*path, name), levels, files)
+    mails = {name for name in files if _is_mail(name, files)}
+    maildirs = {name for name in directories if os.path.isdir(directory / name / "cur")}
+    closed = {name for name in directories - maildirs if not name.endswith(".sbd") and _is_mail(name, files)}
+    closed = {name for name in closed if isinstance(walk.look((*path, name)), str)}
     below = {
         name.removesuffix(".sbd") for name in directories if name.endswith(".sbd") and name not in maildirs
     }
-    for name in sorted(mails | maildirs | below, key=_order):
+    for name in sorted(mails | maildirs | closed | below, key=_order):
         here = (*path, name)
-        real = (*levels, _real_name(account, names, here, directory / f"{name}.msf"))
+        real = (*levels, _real_name(account, names, here, directory / name))
+        if name in closed:
+            yield Folder(real, here, directory / name, fault="the directory cannot be read")
         if name in mails | maildirs:
             yield Folder(real, here, directory / name, maildir=name in maildirs)
         if name in below:
             yield from _below(account, names, walk, (*path, f"{name}.sbd"), real)
 
 
-def _is_mail(name: str, names: list[str]) -> bool:
+def _link(
+    account: Account,
+    names: Mapping[str, str],
+    walk: Walk,
+    path: tuple[str, ...],
+    levels: tuple[str, ...],
+    files: Set[str],
+) -> Iterator[Folder]:
+    """What lies in the account is found there; mail elsewhere is not moved, and so a fault."""
+    if not _is_mail(path[-1], files):
+        return
+    target = walk.leads_out(path)
+    if target is None or not (os.path.isfile(target) or os.path.isdir(target)):
+        walk.passed_over(LINKS, "/".join(path))
+        return
+    file = account.directory.joinpath(*path)
+    real = _real_name(account, names, path, file)
+    yield Folder((*levels, real.removesuffix(".sbd")), path, file, fault=OUTSIDE)
+
+
+def _is_mail(name: str, files: Set[str]) -> bool:
     """A folder may be called like an index; then it has an index itself."""
-    return f"{name}.msf" in names or not (name.lower().endswith(_BESIDE) or name == "filterlog")
+    if f"{name}.msf" in files:
+        return True
+    return not (name.startswith(".") or name.lower().endswith(_BESIDE) or name == "filterlog")
 
 
 def _order(name: str) -> tuple[bool, str]:
@@ -109,30 +136,17 @@ def _order(name: str) -> tuple[bool, str]:
     return name.lower() != "inbox", name
 
 
-def _real_name(account: Account, names: Mapping[str, str], path: tuple[str, ...], index: Path) -> str:
+def _real_name(account: Account, names: Mapping[str, str], path: tuple[str, ...], file: Path) -> str:
     name = path[-1]
     if _HASHED.fullmatch(name):
         written = "/".join([account.written.replace("\\", "/").rstrip("/"), *path])
-        return names.get(f"{written}.msf") or _from_index(index) or name
+        return names.get(f"{written}.msf") or index_of(file).name or name
     return decoded(name)
 
 
-def _from_index(index: Path) -> str:
-    """The value of ``folderName`` in an index; empty if it has none. An index is Mork: columns have numbers, and so
-    have values; the last value that was written counts."""
+def index_of(file: Path) -> Index:
+    """The index of the folder that is in ``file``; an empty one if it cannot be read."""
     try:
-        text = read_beside(index, _INDEX_LIMIT) or b""
+        return read_index(read_beside(file.with_name(f"{file.name}.msf"), LIMIT + 1))
     except OSError:
-        return ""
-    column = _COLUMN.search(text)
-    if column is None:
-        return ""
-    cells = re.findall(rb"\(\^" + column[1] + rb"(?:\^([0-9A-F]+)|=((?:[^\\)]|\\.)*))\)", text, re.DOTALL)
-    if not cells:
-        return ""
-    number, value = cells[-1]
-    if number:
-        values = re.findall(rb"\(" + number + rb"\s*=((?:[^\\)]|\\.)*)\)", text, re.DOTALL)
-        value = values[-1] if values else b""
-    plain = _ESCAPED.sub(lambda found: bytes([int(found[2], 16)]) if found[2] else found[1], value)
-    return plain.replace(b"\n", b"").decode("utf-8", "replace")
+        return Index()

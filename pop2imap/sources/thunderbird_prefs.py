@@ -148,7 +148,8 @@ class Prefs:
 
 
 def parse(text: str) -> Mapping[str, str | int | bool]:
-    """The settings by name. Never fails: what is no setting is passed over."""
+    """The settings by name. Never fails: what is no setting is passed over. No text in it has a NUL, which no path may
+    have."""
     found: dict[str, str | int | bool] = {}
     for name, string, number, truth in _PREF.findall(text):
         value = int(number) if number else truth == "true" if truth else _unescaped(string)
@@ -157,7 +158,7 @@ def parse(text: str) -> Mapping[str, str | int | bool]:
 
 
 def _unescaped(text: str) -> str:
-    if "\\" not in text:
+    if "\\" not in text and "\0" not in text:
         return text
 
     def one(found: re.Match[str]) -> str:
@@ -165,4 +166,5 @@ def _unescaped(text: str) -> str:
             return chr(int(digits, 16))
         return _SIMPLE.get(found[3], found[3])
 
-    return _ESCAPE.sub(one, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    plain = _ESCAPE.sub(one, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return plain.replace("\0", "\ufffd")
