@@ -222,7 +222,7 @@ class Explorer:
     # -- what must have come of it
 
     def _check(self, life: Life) -> None:
-        scenario, outside = self.world.scenario, self.world.outside
+        outside = self.world.outside
         first, last = life.runs
         copies = outside.copies()
         for ran in life.runs:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import NOT_TESTED
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.system import program
 from tests.thunderbird.maildrop import rebuild
@@ -151,7 +152,7 @@ def test_both_copies_are_one(moved: Moved) -> None:
 
 def test_a_real_thunderbird_shows_over_imap_what_it_showed_at_home(moved: Moved) -> None:
     if shutil.which("thunderbird") is None:
-        pytest.skip("there is no Thunderbird here: as root, apt-get install thunderbird")
+        pytest.skip(f"{NOT_TESTED}there is no Thunderbird here: as root, apt-get install thunderbird")
     from tests.thunderbird.show import shown_over_imap
 
     tags = json.loads((DATA / "shown.json").read_text())["tags"]
