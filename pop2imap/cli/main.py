@@ -48,6 +48,12 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A path in place of a command is a store that somebody wants to know about."""
+        if args and args[0] not in _COMMANDS:
+            from pop2imap.cli.stores import command, is_store
+
+            if is_store(args[0]):
+                return args[0], command, args
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand as error:

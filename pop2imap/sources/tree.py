@@ -129,6 +129,11 @@ class TreeSource:
             source.close(settled=False)
         return _Listed(part.name, part.folder, source, listing.refs), listing
 
+    def names(self) -> Iterator[tuple[int, str]]:
+        """Of each part of the last listing: the position of its last message, and its name."""
+        for start, listed in zip(self._starts, self._listed, strict=True):
+            yield start + len(listed.refs), listed.name
+
     def read(self, refs: Sequence[Ref]) -> Iterator[Message | Unread]:
         return self._items(refs, lambda source, some: source.read(some))
 
