@@ -66,6 +66,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 pop2imap COMMAND --help tells of each command and its options.
+pop2imap PATH says what mail is at that place on this computer, and what to type next.
 Exit codes:
    0  all well                            69  a server cannot be used
    2  typed wrong                         74  this machine: disk, journal, report

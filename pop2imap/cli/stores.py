@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -78,10 +78,18 @@ class Contents(NamedTuple):
 @click.command("PATH", cls=Command)
 @click.argument("store")
 @click.argument("rest", nargs=-1)
-@option("--account", section="Mail", multiple=True, metavar="name", help="Thunderbird: look at this account alone.")
+@option(
+    "--account",
+    section="Mail",
+    multiple=True,
+    metavar="name",
+    help="Thunderbird: look at this account alone.",
+)
 @options.logging_
 @click.pass_context
-def command(ctx: click.Context, /, store: str, rest: Sequence[str], account: tuple[str, ...], **_: Any) -> int:
+def command(
+    ctx: click.Context, /, store: str, rest: Sequence[str], account: tuple[str, ...], **_: Any
+) -> int:
     """Say what mail is in a store on this computer, where it would go, and what to type next.
 
     A store is a Thunderbird profile, a Maildir, an MH store, an mbox file or a directory of such files, an archive of
@@ -106,13 +114,14 @@ def _lines(text: str, accounts: tuple[str, ...]) -> Iterator[str]:
     from pop2imap.config import SourceConfig
 
     endpoint = endpoints.parse(text)
+    names: Mapping[str, str] = {}
     yield f"{endpoint.path or 'standard input'}: {WHAT[endpoint.kind]}"
     if endpoint.kind is Kind.THUNDERBIRD and endpoint.path is not None:
         profile = yield from _profiles(endpoint.path)
         if profile is None:
             return
         endpoint = endpoint._replace(path=profile)
-        yield from _accounts(profile, accounts)
+        names = yield from _accounts(profile, accounts)
     source = build.source(SourceConfig(endpoint, accounts=accounts), None, None)
     try:
         source.open()
@@ -120,7 +129,7 @@ def _lines(text: str, accounts: tuple[str, ...]) -> Iterator[str]:
         contents = look(source, listing)
     finally:
         source.close(settled=False)
-    yield from _folders(contents)
+    yield from _folders(contents, names)
     yield from _left_out(contents)
     notes = [str(remark) for remark in listing.remarks]
     yield from _section("To know", notes)
@@ -130,13 +139,15 @@ def _lines(text: str, accounts: tuple[str, ...]) -> Iterator[str]:
         yield "Nothing was changed. To see what a move would do (it changes nothing either), type:"
         yield f"  pop2imap plan {shlex.quote(str(endpoint))} imaps://USER@HOST{more}"
         yield "where USER is the name with which you log in at the new server, and HOST the name of that server."
+    elif contents.lost:
+        yield "Nothing can be moved as it is. Put right what is said above, and look again."
     else:
         yield "There is no mail to move."
 
 
-def _profiles(path: Path) -> Iterator[str]:
+def _profiles(path: Path) -> Generator[str, None, Path | None]:
     """Lines; returns the profile that is meant, None if that is not clear."""
-    from pop2imap.report.text import drawn, new_table
+    from pop2imap.report.text import cell, drawn, new_table
     from pop2imap.sources.thunderbird import profile_of, profiles
 
     if os.path.isfile(path / "prefs.js") or not os.path.isfile(path / "profiles.ini"):
@@ -152,7 +163,7 @@ def _profiles(path: Path) -> Iterator[str]:
     for one in found:
         has_mail = os.path.isfile(one.path / "prefs.js")
         said = "this one" if one.path == meant else "" if has_mail else "never used"
-        table.add_row(_text(one.name), said, _text(str(one.path)))
+        table.add_row(cell(one.name), said, cell(str(one.path)))
     yield ""
     yield from drawn(table)
     if meant is None:
@@ -164,8 +175,9 @@ def _profiles(path: Path) -> Iterator[str]:
     return meant
 
 
-def _accounts(profile: Path, wanted: Sequence[str]) -> Iterator[str]:
-    from pop2imap.report.text import drawn, new_table
+def _accounts(profile: Path, wanted: Sequence[str]) -> Generator[str, None, Mapping[str, str]]:
+    """Lines; returns what accounts are called, by the directory in which their folders are."""
+    from pop2imap.report.text import cell, drawn, new_table
     from pop2imap.sources.thunderbird import chosen, read_prefs
 
     prefs = read_prefs(profile)
@@ -174,19 +186,25 @@ def _accounts(profile: Path, wanted: Sequence[str]) -> Iterator[str]:
     table.add_column("what it is")
     for one in prefs.accounts:
         what = ACCOUNTS.get(one.kind, "left out")
-        table.add_row(_text(one.name or one.key), what if one in moved or "left out" in what else "not asked for")
+        table.add_row(
+            cell(one.name or one.key), what if one in moved or "left out" in what else "not asked for"
+        )
     yield ""
     yield from drawn(table)
+    return {os.path.relpath(one.directory, profile): one.name or one.key for one in prefs.accounts}
 
 
 def look(source: Source, listing: Listing) -> Contents:
     """Look at the head of each message, in the order of the store."""
+    from pop2imap.decide import left_at_home
     from pop2imap.model import Message
+    from pop2imap.options import Options
     from pop2imap.sources.tree import TreeSource
 
     sizes: dict[tuple[str, str], list[int]] = {}
     left_out: Counter[str] = Counter()
     lost: list[str] = []
+    defaults = Options()
     names = source.names() if isinstance(source, TreeSource) else iter(())
     upto, name = 0, source.folder
     for ref, item in zip(listing.refs, source.peek(listing.refs), strict=True):
@@ -195,8 +213,8 @@ def look(source: Source, listing: Listing) -> Contents:
         if not isinstance(item, Message):
             lost.append(item.reason)
             continue
-        if item.discarded:
-            left_out[item.discarded] += 1
+        if why := item.discarded or left_at_home(item.folders, defaults):
+            left_out[why] += 1
             continue
         for folder in item.folders or ("INBOX",):
             row = sizes.setdefault((name, folder), [0, 0])
@@ -204,6 +222,14 @@ def look(source: Source, listing: Listing) -> Contents:
             row[1] += ref.size
     rows = [Row(name, place, *numbers) for (name, place), numbers in sizes.items()]
     return Contents(rows, left_out, lost)
+
+
+def name_in_words(name: str, accounts: Mapping[str, str]) -> str:
+    """``Mail/pop.example.org/Inbox.sbd/2020`` → ``alice@example.org: Inbox/2020``."""
+    for directory, account in accounts.items():
+        if name.startswith(f"{directory}/"):
+            return f"{account}: {name.removeprefix(f'{directory}/').replace('.sbd/', '/')}"
+    return name
 
 
 def place_in_words(place: str) -> str:
@@ -214,8 +240,8 @@ def place_in_words(place: str) -> str:
     return f"{_USES[use]}, below it {below}" if below else _USES[use]
 
 
-def _folders(contents: Contents) -> Iterator[str]:
-    from pop2imap.report.text import drawn, in_messages, new_table, size
+def _folders(contents: Contents, names: Mapping[str, str]) -> Iterator[str]:
+    from pop2imap.report.text import cell, drawn, in_messages, new_table, size
 
     if not contents.rows:
         return
@@ -225,7 +251,9 @@ def _folders(contents: Contents) -> Iterator[str]:
         table.add_column(name, justify="right", no_wrap=True)
     for row in contents.rows:
         place = place_in_words(row.place)
-        table.add_row(_text(row.name), _text(place), f"{row.messages:,}", size(row.octets))
+        table.add_row(
+            cell(name_in_words(row.name, names)), cell(place), f"{row.messages:,}", size(row.octets)
+        )
     yield ""
     yield from drawn(table)
     total = sum(row.messages for row in contents.rows), sum(row.octets for row in contents.rows)
@@ -250,10 +278,3 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:_MOST_SHOWN])
     if len(lines) > _MOST_SHOWN:
         yield f"  and {len(lines) - _MOST_SHOWN:,} more"
-
-
-def _text(words: str) -> Any:
-    """A cell of a table in which nothing is taken for markup."""
-    from rich.text import Text
-
-    return Text(printable(words, 500))

@@ -245,6 +245,11 @@ def new_table(first: str, *others: str) -> Table:
     return table
 
 
+def cell(words: str) -> Text:
+    """A cell with the words of others, in which nothing is taken for markup."""
+    return Text(printable(words, LINE_LIMIT))
+
+
 def drawn(table: Table) -> Iterable[str]:
     """Columns as wide as their contents, wide characters counted as two cells, no colours."""
     out = io.StringIO()
