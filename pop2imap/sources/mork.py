@@ -22,17 +22,23 @@ LIMIT = 128 << 20
 """Octets of an index that are read; a longer one says nothing."""
 
 _ROWS = 1_000_000
-_CELLS = 1000  # of a row
+_CELLS = 1 << 18  # octets of those of a row
 _DEEP = 8
 
+_WORD = rb"-?[0-9A-Fa-f]++(?::\^?[0-9A-Za-z]++)?"
 _TOKEN = re.compile(
     rb"\((?P<cell>(?:[^\\)]++|\\.)*+)\)"
+    rb"|<(?P<entries>(?:\s*+\((?:[^\\)]++|\\.)*+\))*+)\s*+>"
+    rb"|\[\s*+(?P<row>" + _WORD + rb")(?P<cells>(?:\s*+\((?:[^\\)]++|\\.)*+\))*+)\s*+\]"
     rb"|(?P<open>[<\[{])|(?P<close>[>\]}])"
     rb"|@\$\$\{(?P<group>[0-9A-Fa-f]++)\{@|(?P<end>@\$\$\})[^}]{0,20}\}@"
-    rb"|(?P<word>-?[0-9A-Fa-f]++(?::\^?[0-9A-Za-z]++)?)"
+    rb"|(?P<word>" + _WORD + rb")"
     rb"|//[^\r\n]*+|[\s,;:!]++|[^(]",
     re.DOTALL,
 )
+"""Whole rows and whole dictionaries are what most of an index is; their brackets alone, what else there may be."""
+
+_IN_BRACKETS = re.compile(rb"\(((?:[^\\)]++|\\.)*+)\)", re.DOTALL)
 _END = re.compile(rb"@\$\$\}([^}]{0,20})\}@")
 _CELL = re.compile(rb"\^([0-9A-Fa-f]{1,8})(?:\^([0-9A-Fa-f]{1,8})|=(.*))", re.DOTALL)
 _ALIAS = re.compile(rb"\s*([0-9A-Fa-f]{1,8})\s*=(.*)", re.DOTALL)
@@ -87,7 +93,7 @@ class _Entry(NamedTuple):
 
 def _read(octets: bytes) -> Index:
     rows = _Rows()
-    for event in _events(octets):
+    for event in _events(octets, values=False):
         if isinstance(event, _Row):
             rows.add(event)
         elif event.of_columns:
@@ -95,7 +101,7 @@ def _read(octets: bytes) -> Index:
     wanted = rows.wanted()
     values: dict[int, bytes] = {}
     if wanted:
-        for event in _events(octets):
+        for event in _events(octets, values=True):
             if isinstance(event, _Entry) and not event.of_columns and (found := _ALIAS.fullmatch(event.cell)):
                 number = int(found[1], 16)
                 if number in wanted:
@@ -108,6 +114,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
+        self._starts: tuple[bytes, ...] = ()  # of cells that are wanted
         self._tokens: dict[bytes, _Value] = {}
         self._words: dict[bytes, _Value] = {}
         self._flags: dict[bytes, _Value] = {}
@@ -119,6 +126,7 @@ class _Rows:
         name = found[2].decode("latin-1") if found else ""
         if found and name in _NAMES:
             self._names[int(found[1], 16)] = name
+            self._starts = tuple(b"^%X" % number for number in self._names)
 
     def add(self, row: _Row) -> None:
         scope = self._names.get(int(row.scope[1:], 16)) if _is_number(row.scope) else None
@@ -138,6 +146,8 @@ class _Rows:
 
     def _cells(self, row: _Row) -> Iterator[tuple[str, _Value]]:
         for cell in row.cells:
+            if not cell.startswith(self._starts):
+                continue
             found = _CELL.fullmatch(cell)
             name = self._names.get(int(found[1], 16)) if found else None
             if found and name:
@@ -182,8 +192,9 @@ def _plain(value: bytes) -> bytes:
     return _ESCAPED.sub(lambda found: bytes([int(found[2], 16)]) if found[2] else found[1] or b"", value)
 
 
-def _events(octets: bytes) -> Iterator[_Row | _Entry]:
-    """Rows and entries of dictionaries, in order. Raises _DamagedError.
+def _events(octets: bytes, *, values: bool) -> Iterator[_Row | _Entry]:
+    """Rows and entries of dictionaries, in order; with ``values``, for those that are values: rows may be left out, and
+    without, values may be. Raises _DamagedError.
 
     It is whole, since every token may change how the next one is read.
     """
@@ -205,8 +216,19 @@ def _events(octets: bytes) -> Iterator[_Row | _Entry]:
                 of_columns = of_columns or found["cell"].strip() == b"a=c"
             elif inside in _IN_ROW:
                 cells.append(found["cell"])
-                if len(cells) > _CELLS:
+                if len(cells) > _CELLS >> 8:
                     raise _DamagedError
+        elif kind == "entries":
+            if values and not inside:
+                yield from (_Entry(one[1], False) for one in _IN_BRACKETS.finditer(found["entries"]))
+            elif inside == b"<":
+                of_columns = of_columns or found["entries"].strip() == b"(a=c)"
+        elif kind == "cells":
+            if not values and inside in (b"", b"{"):
+                word, _, own = found["row"].partition(b":")
+                if len(found["cells"]) > _CELLS:
+                    raise _DamagedError
+                yield _Row(own or (table if inside else b""), word, _IN_BRACKETS.findall(found["cells"]))
         elif kind == "word" and inside in _NAMED:
             word, _, own = found["word"].partition(b":")
             if not named and inside == b"{":
