@@ -23,6 +23,7 @@ from pop2imap.text import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pop2imap.progress import Progress
     from pop2imap.sources import Listing, Source
 
 WHAT = {
@@ -102,12 +103,18 @@ def command(
         )
     options.configure_logs(ctx.params)
     from pop2imap.cli.output import say
+    from pop2imap.progress import choose
 
-    say("\n".join(printable(line.rstrip(), 2000) for line in _lines(store, account)))
+    progress = choose(quiet=ctx.params["quiet"], lines=ctx.params["log_format"] == "json")
+    try:
+        lines = list(_lines(store, account, progress))
+    finally:
+        progress.finish()
+    say("\n".join(printable(line.rstrip(), 2000) for line in lines))
     return ExitCode.OK
 
 
-def _lines(text: str, accounts: tuple[str, ...]) -> Iterator[str]:
+def _lines(text: str, accounts: tuple[str, ...], progress: Progress) -> Iterator[str]:
     """Raises UsageError, SourceDataError, LocalIOError."""
     from pop2imap import endpoints
     from pop2imap.cli import build
@@ -125,8 +132,11 @@ def _lines(text: str, accounts: tuple[str, ...]) -> Iterator[str]:
     source = build.source(SourceConfig(endpoint, accounts=accounts), None, None)
     try:
         source.open()
+        progress.start(f"looking through {printable(str(endpoint), 200)}", 0, 0)
         listing = source.list()
-        contents = look(source, listing)
+        progress.finish()
+        progress.start("looking at each message", listing.octets, len(listing.refs))
+        contents = look(source, listing, progress)
     finally:
         source.close(settled=False)
     yield from _folders(contents, names)
@@ -194,7 +204,7 @@ def _accounts(profile: Path, wanted: Sequence[str]) -> Generator[str, None, Mapp
     return {os.path.relpath(one.directory, profile): one.name or one.key for one in prefs.accounts}
 
 
-def look(source: Source, listing: Listing) -> Contents:
+def look(source: Source, listing: Listing, progress: Progress) -> Contents:
     """Look at the head of each message, in the order of the store."""
     from pop2imap.decide import left_at_home
     from pop2imap.model import Message
@@ -208,6 +218,7 @@ def look(source: Source, listing: Listing) -> Contents:
     names = source.names() if isinstance(source, TreeSource) else iter(())
     upto, name = 0, source.folder
     for ref, item in zip(listing.refs, source.peek(listing.refs), strict=True):
+        progress.advance(ref.size, 1)
         while item.position > upto:
             upto, name = next(names, (len(listing.refs), name))
         if not isinstance(item, Message):
