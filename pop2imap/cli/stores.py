@@ -173,7 +173,8 @@ def _profiles(path: Path) -> Generator[str, None, Path | None]:
     for one in found:
         has_mail = os.path.isfile(one.path / "prefs.js")
         said = "this one" if one.path == meant else "" if has_mail else "never used"
-        table.add_row(cell(one.name), said, cell(str(one.path)))
+        where = one.path.relative_to(path) if one.path.is_relative_to(path) else one.path
+        table.add_row(cell(one.name), said, cell(str(where)))
     yield ""
     yield from drawn(table)
     if meant is None:

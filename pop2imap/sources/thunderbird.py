@@ -36,7 +36,7 @@ from pop2imap.sources.mbox_flags import Tagged
 from pop2imap.sources.mork import Index
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.special_use import level_name
-from pop2imap.sources.thunderbird_folders import Folder, cached_names, folders, index_of
+from pop2imap.sources.thunderbird_folders import Folder, cached_names, folders, has_mail, index_of
 from pop2imap.sources.thunderbird_prefs import PREFS_LIMIT, Account, Place, Prefs
 from pop2imap.sources.tree import Found, Part, TreeSource
 from pop2imap.sources.walking import Walk
@@ -52,6 +52,11 @@ STANDARD = {
 }
 """Folders at the top of an account that Thunderbird makes itself, by their names on the disk in lower case."""
 
+RUNNING = "Thunderbird is running with this profile: close it and run again"
+
+MOVED = frozenset({"pop3", "none"})
+"""Kinds of accounts whose mail is on this computer."""
+
 LEFT_OUT = {
     "imap": "its mail is on its server",
     "nntp": "it is news",
@@ -66,6 +71,19 @@ _FLOCK = {"linux": ("hhqqi4x", 0), "darwin": ("qqihh", 3)}
 _FETCHED = re.compile(r"[kd] ([!-~]{1,200}) [0-9]+")
 _POPSTATE_LIMIT = 64 << 20
 _MOST_SHOWN = 12
+_LOOKED_INTO = 2000
+"""Directories of accounts that are no more in which mail is looked for."""
+
+HOMES = (
+    ".thunderbird",
+    "snap/thunderbird/common/.thunderbird",
+    ".var/app/org.mozilla.Thunderbird/.thunderbird",
+    ".icedove",
+    "Library/Thunderbird",
+    "AppData/Roaming/Thunderbird",
+)
+"""Where a directory of profiles may be, below the home directory: Linux, Snap, Flatpak, older Debian, macOS, Windows.
+"""
 
 
 class Profile(NamedTuple):
@@ -124,15 +142,23 @@ def profile_of(path: Path) -> Path:
     )
 
 
+def homes(home: Path) -> list[Path]:
+    """The directories of profiles that there are below ``home``."""
+    return [home / one for one in HOMES if os.path.isfile(home / one / "profiles.ini")]
+
+
 class ThunderbirdSource(TreeSource):
     """The profile ``profile``, or the default one of a directory of profiles. ``accounts``: those alone, by name, host,
     ``user@host`` or e-mail address."""
 
     def __init__(self, profile: Path, settings: Settings, accounts: Sequence[str] = ()) -> None:
         path = Path(os.path.realpath(profile))
+        with contextlib.suppress(SourceDataError):  # opening it will say so
+            path = Path(os.path.realpath(profile_of(path)))
         super().__init__(f"thunderbird:{path}", "thunderbird", self._look)
         self._path, self._settings, self._wanted = path, settings, accounts
         self._accounts: list[Account] = []
+        self._all_seen = False
 
     def _look(self) -> Found:
         profile = profile_of(self._path)
@@ -140,26 +166,22 @@ class ThunderbirdSource(TreeSource):
         prefs = read_prefs(profile)
         self._accounts = chosen(prefs.accounts, self._wanted, where)
         if in_use(profile):
-            return Found(
-                [
-                    Part(
-                        "profile",
-                        "",
-                        None,
-                        f"{where}: Thunderbird is running with this profile: close it and run again",
-                    )
-                ],
-                (f"a Thunderbird profile in use: {where}",),
-            )
-        settings = self._settings._replace(maildrops={one.key: one.maildrop for one in prefs.accounts})
-        remarks = list(_left_out(prefs.accounts, self._accounts))
+            part = Part("profile", "", None, f"{where}: {RUNNING}")
+            return Found([part], (f"a Thunderbird profile in use: {where}",))
+        settings = settings_for(prefs, self._settings)
+        remarks = [*_left_out(prefs.accounts, self._accounts), *mail_of_none(prefs)]
         if tags := prefs.tags():
             said = ", ".join(
                 f"{keyword} is '{printable(tag, 40)}'" for keyword, tag in sorted(tags.items())[:_MOST_SHOWN]
             )
             remarks.append(Remark(f"tags are kept as keywords: {said}"))
         walks: list[Walk] = []
-        parts = list(_parts(prefs, self._accounts, cached_names(profile), profile, settings, walks))
+        parts: list[Part] = []
+        for account in self._accounts:
+            parts += parts_of(account, prefs, settings, walks)
+        self._all_seen = not any(part.fault for part in parts) and all(
+            one in self._accounts for one in prefs.accounts if one.kind in MOVED
+        )
         for walk in walks:
             remarks += walk.remarks()
         names = ", ".join(printable(account.name, 60) for account in self._accounts)
@@ -168,7 +190,10 @@ class ThunderbirdSource(TreeSource):
         )
 
     def fetched(self) -> Mapping[str, Iterable[str]]:
-        """UIDLs of messages that were fetched whole, by maildrop."""
+        """UIDLs of messages that were fetched whole, by maildrop. Nothing unless all mail of the profile is moved and
+        can be read: filters put mail into folders of other accounts, and what is not seen there is not deleted."""
+        if not self._all_seen or any(one.source is None for one in self._listed):
+            return {}
         return {one.maildrop: fetched(one) for one in self._accounts if one.kind == "pop3"}
 
 
@@ -189,7 +214,7 @@ def chosen(accounts: Sequence[Account], wanted: Sequence[str], where: str) -> li
     """The accounts that are moved: those of these names; without any, all whose mail is on this computer. Raises
     SourceDataError for a name that is none."""
     if not wanted:
-        return [one for one in accounts if one.kind in {"pop3", "none"}]
+        return [one for one in accounts if one.kind in MOVED]
     for name in wanted:
         if not any(one.is_called(name) for one in accounts):
             known = ", ".join(printable(one.name, 60) for one in accounts[:_MOST_SHOWN])
@@ -206,42 +231,60 @@ def _left_out(accounts: Sequence[Account], moved: Sequence[Account]) -> Iterator
             yield Remark(f"the account {printable(one.name, 60)} is left out: {why}")
 
 
-def _parts(
-    prefs: Prefs,
-    accounts: Sequence[Account],
-    names: Mapping[str, str],
-    profile: Path,
-    settings: Settings,
-    walks: list[Walk],
-) -> Iterator[Part]:
+def settings_for(prefs: Prefs, settings: Settings) -> Settings:
+    """``settings`` with the maildrops that messages name by accounts."""
+    return settings._replace(
+        maildrops={one.key: one.maildrop for one in prefs.accounts if one.kind == "pop3"}
+    )
+
+
+def mail_of_none(prefs: Prefs) -> Iterator[Remark]:
+    """Mail of accounts that were removed: Thunderbird leaves it in the profile."""
+    store = prefs.profile / "Mail"
+    known = {os.path.realpath(one.directory) for one in prefs.accounts}
+    walk = Walk(store, _LOOKED_INTO)
+    top = walk.look(())
+    for name in sorted(top.directories) if not isinstance(top, str) else ():
+        if os.path.realpath(store / name) not in known and has_mail(walk, (name,)):
+            where = printable(str(store / name))
+            why = f"it belongs to no account of the profile; mbox:{where} names it as a source"
+            yield Remark(f"the mail in {where} is left out: {why}")
+
+
+def parts_of(account: Account, prefs: Prefs, settings: Settings, walks: list[Walk]) -> Iterator[Part]:
+    """The folders of one account. ``walks`` gets what was passed over."""
+    within = os.path.relpath(account.directory, prefs.profile)
+    if not os.path.isdir(account.directory):
+        if not account.inbox_of:  # what it fetches lies elsewhere, so it may have no folders
+            fault = f"{printable(str(account.directory))}: the directory of this account is not there"
+            yield Part(f"{within}/", account.name, None, fault)
+        return
+    root = Path(os.path.realpath(account.directory))
+    if any(walk.root == root for walk in walks):
+        return  # two accounts in one directory show the same folders
+    walk = Walk(root)
+    walks.append(walk)
     roles = prefs.roles()
-    for account in accounts:
-        within = os.path.relpath(account.directory, profile)
-        if not os.path.isdir(account.directory):
-            if not account.inbox_of:  # what it fetches lies elsewhere, so it may have no folders
-                fault = f"{printable(str(account.directory))}: the directory of this account is not there"
-                yield Part(f"{within}/", account.name, None, fault)
-            continue
-        walk = Walk(Path(os.path.realpath(account.directory)))
-        walks.append(walk)
-        for folder in folders(account, names, walk):
-            name = "/".join([within, *folder.path])
-            target = folder_name(account, folder, roles)
-            if folder.fault:
-                yield Part(name, target, None, f"{printable(str(folder.file))}: {folder.fault}")
-            else:
-                yield Part(name, target, _maker(folder, settings))
+    for folder in folders(account, cached_names(prefs.profile), walk):
+        name = "/".join([within, *folder.path])
+        target = folder_name(account, folder, roles)
+        if folder.fault:
+            yield Part(name, target, None, f"{printable(str(folder.file))}: {folder.fault}")
+        else:
+            yield Part(name, target, _maker(folder, settings))
 
 
 def folder_name(account: Account, folder: Folder, roles: Mapping[Place, str]) -> str:
     """Where the folder belongs in the target: by the role that the settings give to it or one above it, else by the
     name that Thunderbird itself gives to such folders."""
     on_disk = tuple(name.removesuffix(".sbd") for name in folder.path[:-1]) + folder.path[-1:]
+    standard = STANDARD.get(on_disk[0].lower()) if on_disk else None
     for depth in range(len(on_disk), 0, -1):
+        if depth == 1 and standard == "INBOX":
+            break  # whoever keeps what is sent there has an inbox all the same
         if use := roles.get(Place(account.key, on_disk[:depth])):
             return "/".join([use, *map(level_name, folder.levels[depth:])])
-    first = STANDARD.get(on_disk[0].lower()) if on_disk else None
-    return "/".join([first or level_name(folder.levels[0]), *map(level_name, folder.levels[1:])])
+    return "/".join([standard or level_name(folder.levels[0]), *map(level_name, folder.levels[1:])])
 
 
 def _maker(folder: Folder, settings: Settings) -> Callable[[], Source]:
@@ -298,26 +341,36 @@ def fetched(account: Account) -> list[str]:
 
 
 def in_use(profile: Path) -> bool:
-    """Whether a Thunderbird runs with this profile: it holds a lock on ``.parentlock`` (Linux and macOS), or its link
-    ``lock`` names a process that lives (Linux, on file systems without locks)."""
-    with contextlib.suppress(OSError, ImportError, KeyError, struct.error):
+    """Whether a Thunderbird runs with this profile. It holds a lock on ``.parentlock``. Where a file system has no
+    locks, its link ``lock`` names a process that lives; a ``+`` in it says that there is a lock, too (nsProfileLock).
+    """
+    held = _is_locked(profile / ".parentlock")
+    return held or _lives(profile / "lock", believed=held is None)
+
+
+def _is_locked(path: Path) -> bool | None:
+    """None: that cannot be known."""
+    try:
         import fcntl  # not on Windows
 
         form, at = _FLOCK[sys.platform]
         asked = [0] * len(_FLOCK_FIELDS)
         asked[at] = fcntl.F_WRLCK
-        with open(profile / ".parentlock", "rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             answer = struct.unpack(form, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(form, *asked)))
-        if answer[at] != fcntl.F_UNLCK:
-            return True
-    return _lives(profile / "lock")
+    except (OSError, ImportError, KeyError, struct.error):
+        return None
+    return bool(answer[at] != fcntl.F_UNLCK)
 
 
-def _lives(lock: Path) -> bool:
-    """Whether the process lives that made the link ``lock``, ``127.0.1.1:+4711``, and is a Thunderbird."""
+def _lives(lock: Path, *, believed: bool) -> bool:
+    """Whether the process lives that made the link ``lock``, ``127.0.1.1:+4711``, and is a Thunderbird. Not
+    ``believed``: with a ``+`` it is a leftover."""
     try:
-        found = re.fullmatch(r"[^:]+:\+?([0-9]{1,10})", os.readlink(lock))
-        command = Path(f"/proc/{found[1]}/comm").read_text("utf-8", "replace") if found else ""
+        found = re.fullmatch(r"[^:]+:(\+?)([0-9]{1,10})", os.readlink(lock))
+        if not found or (found[1] and not believed):
+            return False
+        command = Path(f"/proc/{found[2]}/comm").read_text("utf-8", "replace")
     except OSError:
         return False
     return "thunderbird" in command.lower() or "icedove" in command.lower()

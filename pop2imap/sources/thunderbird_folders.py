@@ -9,6 +9,7 @@ store.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from pop2imap.sources.walking import LINKS, OUTSIDE, Walk
 
 CACHE = "folderCache.json"
 CACHE_LIMIT = 64 << 20
+_LOST = "folders are called as their files are, since their real names stand nowhere in this profile"
 
 _BESIDE = (
     ".msf",
@@ -40,6 +42,7 @@ _BESIDE = (
     ".sqlite",
 )
 _HASHED = re.compile(r".*[0-9a-f]{8}", re.DOTALL)
+_PERHAPS_A_DATE = re.compile(r".*[0-9]{8}", re.DOTALL)
 
 
 class Folder(NamedTuple):
@@ -95,7 +98,10 @@ def _below(
     }
     for name in sorted(mails | maildirs | closed | below, key=_order):
         here = (*path, name)
-        real = (*levels, _real_name(account, names, here, directory / name))
+        known = _real_name(account, names, here, directory / name)
+        if known == name and _HASHED.fullmatch(name) and not _PERHAPS_A_DATE.fullmatch(name):
+            walk.passed_over(_LOST, "/".join(here))
+        real = (*levels, known)
         if name in closed:
             yield Folder(real, here, directory / name, fault="the directory cannot be read")
         if name in mails | maildirs:
@@ -122,6 +128,20 @@ def _link(
     file = account.directory.joinpath(*path)
     real = _real_name(account, names, path, file)
     yield Folder((*levels, real.removesuffix(".sbd")), path, file, fault=OUTSIDE)
+
+
+def has_mail(walk: Walk, path: tuple[str, ...]) -> bool:
+    """Whether there is mail in the directory ``path`` or below it."""
+    found = walk.look(path)
+    if isinstance(found, str):
+        return False
+    at, files = walk.root.joinpath(*path), set(found.files)
+    if path[-1:] == ("cur",):
+        return bool(files)
+    with contextlib.suppress(OSError):  # removed this moment
+        if any(_is_mail(one, files) and (at / one).stat().st_size for one in files):
+            return True
+    return any(has_mail(walk, (*path, one)) for one in sorted(found.directories))
 
 
 def _is_mail(name: str, files: Set[str]) -> bool:

@@ -6,6 +6,7 @@ is passed over, so a damaged file says less, and never fails.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ _PREF = re.compile(
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _SIMPLE = {"n": "\n", "r": "\r"}
 _URI = re.compile(r"(mailbox|imap)://([^/]*)/?(.*)")
+_SMART = "smart mailboxes"
+"""The host of the account in which Thunderbird keeps its unified folders, which hold no mail."""
+
 _TAG = re.compile(r"mailnews\.tags\.(.+)\.tag")
 
 ROLES = {
@@ -71,7 +75,7 @@ class Prefs:
 
     def __init__(self, text: str, profile: Path) -> None:
         self._said = parse(text)
-        self._profile = profile
+        self.profile = profile
         self.accounts = tuple(self._accounts())
 
     def _accounts(self) -> Iterator[Account]:
@@ -79,6 +83,8 @@ class Prefs:
         by_server = {self._text(f"mail.account.{key}.server"): key for key in keys}
         for server, key in by_server.items():
             if not server:
+                continue
+            if self._text(f"mail.server.{server}.hostname") == _SMART:
                 continue
             says = f"mail.server.{server}"
             identities = self._text(f"mail.account.{key}.identities").split(",")
@@ -100,8 +106,14 @@ class Prefs:
     def _directory(self, relative: str, absolute: str) -> Path:
         """A profile may have been copied to here, so what it says of places within itself comes first."""
         if relative.startswith("[ProfD]"):
-            return self._profile / relative.removeprefix("[ProfD]")
-        return self._profile / absolute
+            return self.profile / relative.removeprefix("[ProfD]")
+        written = self.profile / absolute
+        if absolute and not os.path.isdir(written):
+            last = absolute.replace("\\", "/").rstrip("/").rpartition("/")[2]
+            for store in ("Mail", "ImapMail"):
+                if os.path.isdir(copied := self.profile / store / last):
+                    return copied
+        return written
 
     def roles(self) -> dict[Place, str]:
         """The folders that identities name for a special use."""
@@ -129,8 +141,8 @@ class Prefs:
         user, _, host = found[2].rpartition("@")
         for account in self.accounts:
             server = f"mail.server.{self._server(account)}"
-            names = self._text(f"{server}.userName"), self._text(f"{server}.hostname")
-            if levels and names == (unquote(user), unquote(host)):
+            names = self._text(f"{server}.userName"), self._text(f"{server}.hostname").casefold()
+            if levels and names == (unquote(user), unquote(host).casefold()):
                 return Place(account.key, levels)
         return None
 

@@ -53,8 +53,8 @@ class TestThunderbird:
         code, out, err = run("~/.thunderbird")
         assert (code, err) == (0, "")
         assert table(out, "profile") == [
-            ["default-esr", "this one", str(thunderbird / NAME)],
-            ["default", "never used", str(thunderbird / "efgh5678.default")],
+            ["default-esr", "this one", NAME],
+            ["default", "never used", "efgh5678.default"],
         ]
         assert table(out, "account") == [
             ["alice@example.org", "POP3; its mail is on this computer"],

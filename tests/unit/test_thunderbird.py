@@ -249,7 +249,7 @@ class TestRealProfile:
         one = source(real, name)
         found = [item for item in one.read(one.list().refs) if isinstance(item, Message)]
         assert len(found) == 12
-        assert list(one.fetched()) == ["bob@localhost"]
+        assert not one.fetched(), "what is not here may lie in a folder of another account"
 
 
 def subject(message: Message) -> str:
@@ -343,9 +343,7 @@ class TestAccounts:
         (profile / "prefs.js").write_text(ACCOUNT.replace(old, f'"[ProfD]{directory}/y"'))
         one = source(profile)
         assert len(list(one.read(one.list().refs))) == 2
-        assert one.fetched() == {"pop.example.org": [], "alice@pop.example.org": []} or one.fetched() == {
-            "alice@pop.example.org": []
-        }
+        assert not one.fetched(), "what is not here may lie in what is not there"
 
     def test_an_account_that_delivers_elsewhere_may_have_no_folders(self, profile: Path) -> None:
         more = 'user_pref("mail.server.server2.deferred_to_account", "account1");\n'
