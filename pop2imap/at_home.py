@@ -5,7 +5,8 @@ Theory of operation
 Sources at home are moved before maildrops (:func:`in_order`), so that folder, flags, tags and date are those of home.
 When a maildrop is listed, its messages are then looked for by name: mail programs note the UIDL of what they fetch
 (``X-UIDL``), and of which maildrop it was. A message of that name that is settled, and has the size that the maildrop
-lists, is the same one, and need not even be read. All others are read, and told by their octets, or by what servers
+lists, is the same one, and need not even be read. Names that are short (some servers give "1", "2", "3", and give them
+again) or of an unknown maildrop say nothing. All others are read, and told by their octets, or by what servers
 make of these (:mod:`pop2imap.placing`).
 
 What was fetched once, and is not at home any more, or lies in the trash there, was deleted by its owner: it
@@ -27,6 +28,10 @@ _Source = TypeVar("_Source", bound=Source)
 
 MAILDROP = "pop3"
 """The kind of source that is a maildrop."""
+
+SHORTEST = 8
+"""Characters of a UIDL that is believed to be given once. Those of Dovecot, Cyrus, Courier, Gmail and Exchange have
+more."""
 
 LEFT = "it is left out at home"
 BY_NAME = "the same message is at home (X-UIDL)"
@@ -119,11 +124,10 @@ def sift(
     is_known = any(one.knows(maildrop) for one in known)
     for start in range(0, len(todo), LOOKUP):
         some = list(todo[start : start + LOOKUP])
-        uidls = [ref.key.name for ref in some if ref.key is not None]
+        uidls = [ref.key.name for ref in some if ref.key and len(ref.key.name) >= SHORTEST]
         homes: dict[str, AtHome] = {}
         for one in known:
-            for name in ("", maildrop):
-                homes.update(one.at_home(name, uidls))
+            homes.update(one.at_home(maildrop, uidls))
         records = []
         for ref in some:
             home = homes.get(ref.key.name) if ref.key is not None and ref.key.nth == 0 else None
@@ -141,7 +145,7 @@ def sift(
                     _record(ref, home, rules_digest)._replace(account=Account.SKIPPED, reason=LEFT)
                 )
                 continue
-            if home is None and is_known:
+            if home is None and is_known and ref.key and len(ref.key.name) >= SHORTEST:
                 listed.decider.unseen.add(ref.position)
             elif home is not None and (home.deleted or home.account is None):
                 listed.decider.deleted.add(ref.position)

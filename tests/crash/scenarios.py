@@ -206,6 +206,8 @@ class World:
         """The source holds these now."""
         if self.source != "mbox":
             self.outside.maildrop.mail = [one.octets for one in letters]
+        if self.source == "home":
+            self.outside.maildrop.uids = [_uidl(number) for number in range(1, len(letters) + 1)]
         if self.source == "pop3":
             return
         at_home = letters if self.source == "mbox" else letters[: _at_home(len(letters))]
@@ -214,7 +216,8 @@ class World:
                 head, _, body = one.octets.partition(b"\r\n\r\n")
                 file.write(b"From bob@example.org Mon May  4 10:00:00 2020\n")
                 if self.source == "home" and number % 2:  # the others are known by their octets alone
-                    file.write(b"X-Account-Key: account1\nX-UIDL: u%d\nX-Mozilla-Status: 0001\n" % number)
+                    own = f"X-Account-Key: account1\nX-UIDL: {_uidl(number)}\nX-Mozilla-Status: 0001\n"
+                    file.write(own.encode())
                 file.write(head.replace(b"\r\n", b"\n") + b"\n")
                 file.write(one.status + b"\n" + body.replace(b"\r\n", b"\n") + b"\n")
 
@@ -248,6 +251,10 @@ class World:
         """The one folder of the mail program at home."""
         maildrops = {"account1": "alice@localhost"}
         return Part("kept", "Kept", lambda: MboxSource(self.mbox, maildrops=maildrops))
+
+
+def _uidl(number: int) -> str:
+    return f"{number:08x}5f3c9d01"
 
 
 def _at_home(letters: int) -> int:

@@ -19,6 +19,7 @@ from tests.fakes.memory_target import like_dovecot
 from tests.unit.test_migrate import Bench, counts, mail
 
 ACCOUNT = "account1"
+U1, U2, U3, U4, U5 = NAMES = [f"0000000{number}5f3c9d01" for number in range(1, 6)]
 FILED, READ, FOR_BIN, NEW, GONE = (mail(name) for name in ("filed", "read", "for the bin", "new", "gone"))
 
 
@@ -63,15 +64,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def home(bench: Bench, drop: Source, **more: Sequence[tuple[bytes, str, int]]) -> Home:
     folders = {
-        "INBOX": [(READ, "u2", 1), (FOR_BIN, "u3", 8)],
-        "Work/Filed": [(FILED, "u1", 5)],
+        "INBOX": [(READ, U2, 1), (FOR_BIN, U3, 8)],
+        "Work/Filed": [(FILED, U1, 5)],
         **{folder.replace("_", "\\"): messages for folder, messages in more.items()},
     }
-    return Home(bench.path, folders, maildrop_of(drop), ["u1", "u2", "u3", "u5"])
+    return Home(bench.path, folders, maildrop_of(drop), [U1, U2, U3, U5])
 
 
 def dropped(bench: Bench) -> Source:
-    """They are called u1, u2, …"""
+    """Five messages, called U1 to U5."""
+    bench.maildrop.uids = list(NAMES)
     return bench.drop(FILED, READ, FOR_BIN, NEW, GONE)
 
 
@@ -150,15 +152,27 @@ def test_without_names_octets_tell(bench: Bench) -> None:
 
 def test_a_name_of_another_maildrop_says_nothing(bench: Bench) -> None:
     drop = dropped(bench)
-    store = Home(bench.path, {"Kept": [(mail("other"), "u1", 1)]}, "somebody@else")
+    store = Home(bench.path, {"Kept": [(mail("other"), U1, 1)]}, "somebody@else")
     report = run(bench, store, drop)
     assert counts(report) == {"stored": 6}
+
+
+def test_short_names_and_those_of_nowhere_say_nothing(bench: Bench) -> None:
+    """Some servers give such names again, to other mail; here even of the same size."""
+    drop = dropped(bench)
+    bench.maildrop.uids = ["1", "2", "3", U4, U5]
+    one, other = mail("x1"), mail("x2")
+    short = Home(bench.path, {"Kept": [(one, "1", 1), (other, "2", 8)]}, maildrop_of(drop), ["1", "2", "3"])
+    bench.maildrop.mail[0], bench.maildrop.mail[1] = mail("y1"), mail("y2")
+    report = run(bench, short, drop)
+    assert counts(report) == {"stored": 6, "skipped": 1}
+    assert not bench.held("Trash")
 
 
 def test_a_name_alone_is_not_believed_if_the_size_is_another(bench: Bench) -> None:
     """Anybody may write an X-UIDL line; nothing may be lost by it."""
     drop = dropped(bench)
-    store = Home(bench.path, {"Kept": [(mail("something quite different"), "u4", 1)]}, maildrop_of(drop))
+    store = Home(bench.path, {"Kept": [(mail("something quite different"), U4, 1)]}, maildrop_of(drop))
     report = run(bench, store, drop)
     assert counts(report) == {"stored": 6}
     assert bench.held()[NEW] == 1
@@ -187,18 +201,18 @@ def test_mail_that_nothing_fetched_is_unread(bench: Bench) -> None:
 
 def test_junk_at_home_does_not_come_back_from_the_maildrop(bench: Bench) -> None:
     drop = dropped(bench)
-    store = home(bench, drop, _Junk=[(NEW, "u4", 1)])
+    store = home(bench, drop, _Junk=[(NEW, U4, 1)])
     report = run(bench, store, drop)
     assert NEW not in bench.held()
     assert counts(report) == {"stored": 4, "present": 2, "skipped": 3}
-    report = run(bench, home(bench, drop, _Junk=[(NEW, "u4", 1)]), drop, with_junk=True)
+    report = run(bench, home(bench, drop, _Junk=[(NEW, U4, 1)]), drop, with_junk=True)
     assert bench.held("Junk") == {NEW: 1}
     assert counts(report) == {"stored": 5, "present": 3, "skipped": 1}
 
 
 def test_a_partly_fetched_message_costs_nobody_the_whole_one(bench: Bench) -> None:
     drop = dropped(bench)
-    store = Home(bench.path, {"INBOX": [(NEW[:70], "u4", 0x400)]}, maildrop_of(drop))
+    store = Home(bench.path, {"INBOX": [(NEW[:70], U4, 0x400)]}, maildrop_of(drop))
     run(bench, store, drop)
     assert bench.held()[NEW] == 1
 
