@@ -9,19 +9,25 @@ lists, is the same one, and need not even be read. Names that are short (some se
 again) or of an unknown maildrop say nothing. All others are read, and told by their octets, or by what servers
 make of these (:mod:`pop2imap.placing`).
 
+Of some messages a mail program has fetched only the beginning. Where a maildrop of this run has the whole, that is
+moved, with the folder and flags of its beginning (:class:`Wholes`).
+
 What was fetched once, and is not at home any more, or lies in the trash there, was deleted by its owner: it
 would come back. ``--deleted-at-home`` says what becomes of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pop2imap.decide import is_deleted
+from pop2imap.errors import Pop2imapError
 from pop2imap.journal import AtHome, Record
 from pop2imap.listed import LOOKUP, Chosen, Listed
 from pop2imap.model import SETTLED, Account, Message, Ref
+from pop2imap.octets import from_bytes
 from pop2imap.sources import Source
 
 _Source = TypeVar("_Source", bound=Source)
@@ -33,6 +39,7 @@ SHORTEST = 8
 """Characters of a UIDL that is believed to be given once. Those of Dovecot, Cyrus, Courier, Gmail and Exchange have
 more."""
 
+NO_OCTETS = from_bytes(b"")
 LEFT = "it is left out at home"
 BY_NAME = "the same message is at home (X-UIDL)"
 
@@ -98,6 +105,40 @@ class Planned:
         return {uidl: one for uidl, one in found.items() if one is not None}
 
 
+class Wholes:
+    """Messages of which only the beginning is at home, and the whole in one of the maildrops among ``sources``."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._maildrops = {maildrop_of(one): one for one in sources if one.kind == MAILDROP}
+        self._listed: dict[str, frozenset[str]] = {}
+        self._at_home: dict[tuple[str, str], Message] = {}
+
+    def has(self, message: Message) -> bool:
+        """Whether the whole of ``message``, a part, comes from a maildrop, which is asked once. Called where sources
+        are read."""
+        source = self._maildrops.get(message.maildrop)
+        if source is None or len(message.uidl) < SHORTEST or message.uidl not in self._names(source):
+            return False
+        # what it says counts, not the octets, which would be kept for as long
+        self._at_home[message.maildrop, message.uidl] = message._replace(octets=NO_OCTETS)
+        return True
+
+    def part_of(self, maildrop: str, uidl: str) -> Message | None:
+        """What is at home of this message, without its octets, if ``has`` was asked for it."""
+        return self._at_home.get((maildrop, uidl))
+
+    def _names(self, source: Source) -> frozenset[str]:
+        """What the maildrop lists; nothing if it cannot be asked now, since then both are moved."""
+        if source.id not in self._listed:
+            names: frozenset[str] = frozenset()
+            with contextlib.suppress(Pop2imapError):
+                source.open()
+                names = frozenset(ref.key.name for ref in source.list().refs if ref.key is not None)
+            source.close(settled=True)  # nothing was read
+            self._listed[source.id] = names
+        return self._listed[source.id]
+
+
 class Sifted(NamedTuple):
     """How many messages of a maildrop were found at home by name, and how many were deleted there."""
 
@@ -113,10 +154,12 @@ def sift(
     note: Callable[[Sequence[Record]], None],
     rules_digest: str,
     skipped: Callable[[str], None],
+    wholes: Wholes,
 ) -> Sifted:
     """Settle what of the maildrop ``source`` is at home, so that it is not read; the decider of ``listed`` hears of
     what was deleted there, and of what was never fetched, so that nobody can have read it. ``known`` is asked in order,
-    ``note`` is given what to remember, ``skipped`` why a message is left out.
+    ``note`` is given what to remember, ``skipped`` why a message is left out. Each message is one thing or another, so
+    the function stays whole.
     """
     maildrop = maildrop_of(source)
     todo, listed.todo = listed.todo, Chosen(listed.listing.refs)
@@ -145,7 +188,10 @@ def sift(
                     _record(ref, home, rules_digest)._replace(account=Account.SKIPPED, reason=LEFT)
                 )
                 continue
-            if home is None and is_known and ref.key and len(ref.key.name) >= SHORTEST:
+            if home is not None and home.partial and ref.key is not None:
+                if (part := wholes.part_of(maildrop, ref.key.name)) is not None:
+                    listed.decider.parts[ref.position] = part
+            elif home is None and is_known and ref.key and len(ref.key.name) >= SHORTEST:
                 listed.decider.unseen.add(ref.position)
             elif home is not None and (home.deleted or home.account is None):
                 listed.decider.deleted.add(ref.position)
@@ -161,7 +207,8 @@ def _is_same(home: AtHome, ref: Ref) -> bool:
 
 def _is_left(home: AtHome, ref: Ref) -> bool:
     """Whether it is left out at home, as junk, say."""
-    return home.account is Account.SKIPPED and not home.deleted and home.size == ref.size
+    left = home.account is Account.SKIPPED and not home.deleted and not home.partial
+    return left and home.size == ref.size
 
 
 def _record(ref: Ref, home: AtHome, rules_digest: str) -> Record:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ TRASH, JUNK = "\\Trash", "\\Junk"
 
 
 _DELETED = "deleted in the mail program that had fetched it"
+PART = "only its beginning is at home; the whole of it comes from the maildrop"
+_PART = Decision((), (PART,), skip=PART)
 _DELETED_LEFT = Decision((), (_DELETED,), skip=f"{_DELETED} (--deleted-at-home)")
 _DELETED_TO_TRASH = Decision((TRASH,), (f"{_DELETED} → {TRASH} (--deleted-at-home)",), seen=True)
 
@@ -84,6 +86,10 @@ class Decider:
         """Positions of messages of a maildrop that were deleted at home."""
         self.unseen: set[int] = set()
         """Positions of messages that nobody can have read: nothing has fetched them."""
+        self.parts: dict[int, Message] = {}
+        """What is at home of messages of a maildrop, by position, where that is only a part of them."""
+        self.comes_whole: Callable[[Message], bool] = lambda message: False
+        """Whether the whole of a message comes from elsewhere, of which only a part is here."""
         self._alike: dict[frozenset[str], frozenset[str]] = {}  # few sets of flags, that many messages have
 
     def remember(self, position: int, date: int | None) -> None:
@@ -128,8 +134,11 @@ class Decider:
             neighbour = self._neighbour(message.position)
             dated = (neighbour, DateFrom.NEIGHBOUR) if neighbour else (self._run_start, DateFrom.RUN)
         date, date_from = dated
+        read, message = message, self._as_at_home(message)
         if message.discarded:
             decision = Decision((), (message.discarded,), skip=message.discarded)
+        elif message.partial and self.comes_whole(message):
+            decision = _PART
         elif out_of_range := self._out_of_range(date):
             decision = Decision((), (out_of_range,), skip=out_of_range)
         elif message.position in self.deleted and (by_owner := self._deleted_at_home()) is not None:
@@ -141,7 +150,12 @@ class Decider:
             decision = self._rules.decide(message, headers, date, self._folder, places)
         flags, guessed = self._flags(message, decision, date)
         subject = printable(headers.first("subject") or "", 120)
-        return Decided(message, subject, decision, date, date_from, flags, guessed)
+        return Decided(read, subject, decision, date, date_from, flags, guessed)
+
+    def _as_at_home(self, message: Message) -> Message:
+        """``message`` with the folders and flags of its part at home, if that is what is there of it."""
+        part = self.parts.get(message.position)
+        return message if part is None else message._replace(folders=part.folders, flags=part.flags)
 
     def _deleted_at_home(self) -> Decision | None:
         """The decision for what was deleted at home; None: it is mail like any other."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from pop2imap import repair
-from pop2imap.at_home import Planned
+from pop2imap.at_home import Planned, Wholes
 from pop2imap.decide import Decided
 from pop2imap.errors import FolderError, Pop2imapError
 from pop2imap.inventory import Inventory
@@ -37,6 +37,7 @@ class Forecast:
         *,
         options: Options,
         facts: TargetFacts | None,
+        wholes: Wholes,
     ) -> None:
         self._builder, self._progress = builder, progress
         self.target, self._history = target, history
@@ -46,7 +47,7 @@ class Forecast:
         self._mailboxes: dict[str, Mailbox | None] = {}
         self._inventories: dict[str, Inventory | None] = {}
         self._from: dict[bytes, Counter[str]] = {}  # digest → copies planned by source
-        self.planned = Planned()
+        self.planned, self.wholes = Planned(), wholes
         self.shared = 0
         """Messages that come from one source and are in another, too."""
         self._coming = Count()

@@ -9,7 +9,7 @@
 
 Running again is always right: it goes on from the journal. Within a run, a connection that is lost is opened
 again a few times, and each time the way begins at *recover*. A dry run (:mod:`pop2imap.plan`) goes the same
-way up to *decide*.
+way up to *decide*. The steps of one account stay whole, in one file.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class _Run:
         self.job, self.journal, self.builder, self.throttle = job, journal, builder, throttle
         self.progress, self.stop, self.now, self.sleep, self.started = progress, stop, now, sleep, started
         self.to_do = list(job.sources)
+        self.wholes = at_home.Wholes(() if job.options.keep_duplicates else job.sources)
         self.quiet_since = journal.last_alive or started
         self.connected = False
         self.harm: Callable[[Octets], str] = lambda octets: ""
@@ -287,7 +288,9 @@ class _Run:
         if isinstance(source, at_home.Fetching):
             for maildrop, uidls in source.fetched().items():
                 self.journal.fetched(maildrop, uidls)
-        if source.kind == at_home.MAILDROP and not self.job.options.keep_duplicates:
+        if source.kind != at_home.MAILDROP:
+            listed.decider.comes_whole = self.wholes.has
+        elif not self.job.options.keep_duplicates:
             sifted = at_home.sift(
                 source,
                 listed,
@@ -295,6 +298,7 @@ class _Run:
                 note=self.journal.note,
                 rules_digest=self.job.rules_digest,
                 skipped=self.builder.skipped,
+                wholes=self.wholes,
             )
             self.builder.deleted_at_home(source.id, sifted.deleted)
 

@@ -25,7 +25,7 @@ from pop2imap.batching import BatchSize
 from pop2imap.budgets import Budgets
 from pop2imap.changes import Change, changes
 from pop2imap.daily import Quota
-from pop2imap.decide import Decided, decided_by, is_deleted
+from pop2imap.decide import PART, Decided, decided_by, is_deleted
 from pop2imap.errors import Again, ConnectionLost, DailyLimitReached, FolderError, Pop2imapError, ServerBusy
 from pop2imap.folders import Folders
 from pop2imap.hints import longer
@@ -536,7 +536,8 @@ def record_of(
         date_from=item.date_from,
         reason=reason,
         why=" + ".join(item.decision.rules) or "no rule matched",  # kept for good: no word of the message
-        rules_digest=decided_by(rules_digest, place_of(item.message.folders)),
+        # whether the maildrop has the whole of a part is asked again in each run
+        rules_digest="" if reason == PART else decided_by(rules_digest, place_of(item.message.folders)),
         subject=subject,
         copies=copies,
         home=home_of(item.message),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,22 +60,30 @@ def plan(
             history,
             options=job.options,
             facts=facts,
+            wholes=at_home.Wholes(() if job.options.keep_duplicates else job.sources),
         )
         for source in job.sources:
             if stop.is_set():
                 break
-            try:
+            with _costs_itself_alone(job, source, builder):
                 _plan_source(job, source, history, forecast, builder, run_start, progress, stop)
-            except SourceDataError as error:  # one of several costs itself alone
-                if len(job.sources) == 1 or builder.has(source.id):
-                    raise
-                builder.lost(source.id, error)
         forecast.finish(unreachable)
         maildrops = [source.id for source in job.sources if source.kind == at_home.MAILDROP]
         builder.copies(forecast.shared, maildrops)
         ours = history.folders() if history else {}
         for folder in builder.folders:
             builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
+
+
+@contextmanager
+def _costs_itself_alone(job: Job, source: Source, builder: ReportBuilder) -> Iterator[None]:
+    """A source of several that cannot be had is lost, and no more than that."""
+    try:
+        yield
+    except SourceDataError as error:
+        if len(job.sources) == 1 or builder.has(source.id):
+            raise
+        builder.lost(source.id, error)
 
 
 def _history(state_dir: Path, identity: str) -> History | None:
@@ -148,7 +157,9 @@ def _look_at_home(
     if isinstance(source, at_home.Fetching):
         for maildrop, uidls in source.fetched().items():
             forecast.planned.fetched(maildrop, uidls)
-    if source.kind == at_home.MAILDROP and not job.options.keep_duplicates:
+    if source.kind != at_home.MAILDROP:
+        listed.decider.comes_whole = forecast.wholes.has
+    elif not job.options.keep_duplicates:
         known: list[at_home.Homes] = [forecast.planned]
         if history is not None:
             known.insert(0, history)
@@ -159,6 +170,7 @@ def _look_at_home(
             note=lambda records: None,
             rules_digest=job.rules_digest,
             skipped=builder.skipped,
+            wholes=forecast.wholes,
         )
         builder.deleted_at_home(source.id, sifted.deleted)
         forecast.shared += sifted.both

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pop2imap.at_home import in_order, maildrop_of
+from pop2imap.decide import PART
 from pop2imap.errors import ExitCode
-from pop2imap.model import SEEN
+from pop2imap.model import FLAGGED, SEEN
 from pop2imap.report import Copies, Report
 from pop2imap.sources import Source
 from pop2imap.sources.mbox import MboxSource
@@ -210,10 +211,46 @@ def test_junk_at_home_does_not_come_back_from_the_maildrop(bench: Bench) -> None
     assert counts(report) == {"stored": 5, "present": 3, "skipped": 1}
 
 
-def test_a_partly_fetched_message_costs_nobody_the_whole_one(bench: Bench) -> None:
+def partly(bench: Bench, maildrop: str) -> Home:
+    """Of NEW, the mail program has the beginning, starred and read, in a folder."""
+    return Home(bench.path, {"Kept": [(NEW.removesuffix(b" new\r\n") + b"\r\n", U4, 0x405)]}, maildrop)
+
+
+def test_of_a_partly_fetched_message_the_whole_comes_into_its_place(bench: Bench) -> None:
     drop = dropped(bench)
-    store = Home(bench.path, {"INBOX": [(NEW[:70], U4, 0x400)]}, maildrop_of(drop))
-    run(bench, store, drop)
+    plan = run(bench, drop, partly(bench, maildrop_of(drop)), dry_run=True)
+    assert counts(plan) == {"pending": 5, "skipped": 1}
+    report = run(bench, drop, partly(bench, maildrop_of(drop)))
+    assert counts(report) == {"stored": 5, "skipped": 1}
+    assert report.skipped_why == {PART: 1}
+    assert bench.held("Kept") == {NEW: 1}
+    assert flags_in(bench, "Kept") == [frozenset({SEEN, FLAGGED})]
+    assert NEW not in bench.held()
+    again = run(bench, drop, partly(bench, maildrop_of(drop)))
+    assert again.moved.messages == 0
+
+
+def test_a_run_that_ends_before_the_maildrop_has_its_turn_loses_nothing(bench: Bench) -> None:
+    drop = dropped(bench)
+    run(bench, partly(bench, maildrop_of(drop)), drop, limit=1)
+    run(bench, partly(bench, maildrop_of(drop)), drop)
+    assert bench.held("Kept") == {NEW: 1}
+    assert bench.held().total() == 4
+
+
+def test_the_beginning_is_moved_if_there_is_no_more_of_it(bench: Bench) -> None:
+    drop = dropped(bench)
+    part = partly(bench, maildrop_of(drop))
+    bench.maildrop.mail.pop(3)
+    assert bench.maildrop.uids is not None
+    bench.maildrop.uids.pop(3)
+    assert counts(run(bench, part, drop)) == {"stored": 5}
+    assert bench.held("Kept").total() == 1
+
+
+def test_the_beginning_is_moved_if_the_maildrop_is_another(bench: Bench) -> None:
+    drop = dropped(bench)
+    assert counts(run(bench, partly(bench, "somebody@else"), drop)) == {"stored": 6}
     assert bench.held()[NEW] == 1
 
 
