@@ -188,14 +188,14 @@ def sift(
                     _record(ref, home, rules_digest)._replace(account=Account.SKIPPED, reason=LEFT)
                 )
                 continue
-            if home is not None and home.partial and ref.key is not None:
-                if (part := wholes.part_of(maildrop, ref.key.name)) is not None:
-                    listed.decider.parts[ref.position] = part
-            elif home is None and is_known and ref.key and len(ref.key.name) >= SHORTEST:
-                listed.decider.unseen.add(ref.position)
-            elif home is not None and (home.deleted or home.account is None):
+            if home is None:
+                if is_known and ref.key and len(ref.key.name) >= SHORTEST:
+                    listed.decider.unseen.add(ref.position)
+            elif home.deleted or home.account is None:
                 listed.decider.deleted.add(ref.position)
                 deleted += 1
+            elif home.partial and ref.key and (part := wholes.part_of(maildrop, ref.key.name)):
+                listed.decider.parts[ref.position] = part
             listed.todo.add(ref)
         note(records)
     return Sifted(both, deleted)

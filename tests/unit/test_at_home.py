@@ -211,9 +211,16 @@ def test_junk_at_home_does_not_come_back_from_the_maildrop(bench: Bench) -> None
     assert counts(report) == {"stored": 5, "present": 3, "skipped": 1}
 
 
-def partly(bench: Bench, maildrop: str) -> Home:
+def partly(bench: Bench, maildrop: str, status: int = 0x405) -> Home:
     """Of NEW, the mail program has the beginning, starred and read, in a folder."""
-    return Home(bench.path, {"Kept": [(NEW.removesuffix(b" new\r\n") + b"\r\n", U4, 0x405)]}, maildrop)
+    return Home(bench.path, {"Kept": [(NEW.removesuffix(b" new\r\n") + b"\r\n", U4, status)]}, maildrop)
+
+
+def test_what_was_fetched_in_part_and_deleted_does_not_come_back(bench: Bench) -> None:
+    drop = dropped(bench)
+    run(bench, drop, partly(bench, maildrop_of(drop), 0x408))
+    assert bench.held("Trash") == {NEW: 1}
+    assert NEW not in bench.held()
 
 
 def test_of_a_partly_fetched_message_the_whole_comes_into_its_place(bench: Bench) -> None:
