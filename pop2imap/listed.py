@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, overload
 
 from pop2imap.decide import Decider, decided_by
-from pop2imap.errors import NotFinished, Pop2imapError
+from pop2imap.errors import NotFinished, Pop2imapError, SourceDataError
 from pop2imap.journal import Entry, JournalReader, Settled
 from pop2imap.journal.values import seconds
 from pop2imap.model import SETTLED, Account, Key, Ref
@@ -87,6 +88,17 @@ class Listed:
     def names(self) -> set[Key]:
         """Every key of the listing."""
         return {ref.key for ref in self.listing.refs if ref.key is not None}
+
+
+@contextmanager
+def costs_itself_alone(source: Source, of: Sequence[Source], builder: ReportBuilder) -> Iterator[None]:
+    """Where ``source``, one of several, cannot be had at all, it is lost, and no more than that."""
+    try:
+        yield
+    except SourceDataError as error:
+        if len(of) == 1 or builder.has(source.id):
+            raise
+        builder.lost(source.id, error)
 
 
 def list_source(

@@ -24,12 +24,12 @@ from datetime import UTC, datetime, timedelta
 from pop2imap import at_home
 from pop2imap.budgets import Budgets
 from pop2imap.daily import Quota, SourceDay, source_quota, target_quota
-from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError, SourceDataError
+from pop2imap.errors import Again, FolderError, HostUnavailable, NotFinished, Pop2imapError
 from pop2imap.folders import Folders
 from pop2imap.job import Job
 from pop2imap.journal import Entry
 from pop2imap.journal.store import SqlJournal, open_journal
-from pop2imap.listed import Chosen, Listed, Renamed, Wanted, list_source
+from pop2imap.listed import Chosen, Listed, Renamed, Wanted, costs_itself_alone, list_source
 from pop2imap.model import SETTLED, Account, Key, Mailbox, Octets
 from pop2imap.opening import Openings
 from pop2imap.pipeline import Pipeline, Stop, pause
@@ -220,12 +220,8 @@ class _Run:
         look = options.on_held == "retry"  # what is sent again may well be there
         folders = Folders(self.journal, target, self.builder, assume_empty=options.assume_empty and not look)
         while self.to_do and not self.stop.is_set():
-            try:
+            with costs_itself_alone(self.to_do[0], self.job.sources, self.builder):
                 self._move_source(self.to_do[0], folders)
-            except SourceDataError as error:  # one of several costs itself alone
-                if len(self.job.sources) == 1 or self.builder.has(self.to_do[0].id):
-                    raise
-                self.builder.lost(self.to_do[0].id, error)
             self.to_do.pop(0)
 
     def _know_that_something_is_missing(self) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pop2imap import at_home
 from pop2imap.decide import Decided
-from pop2imap.errors import HostUnavailable, Pop2imapError, SourceDataError
+from pop2imap.errors import HostUnavailable, Pop2imapError
 from pop2imap.forecast import Forecast
 from pop2imap.job import Job
 from pop2imap.journal import place
-from pop2imap.listed import Listed, list_source
+from pop2imap.listed import Listed, costs_itself_alone, list_source
 from pop2imap.progress import Progress
 from pop2imap.report import Count
 from pop2imap.report.builder import ReportBuilder
@@ -65,7 +64,7 @@ def plan(
         for source in job.sources:
             if stop.is_set():
                 break
-            with _costs_itself_alone(job, source, builder):
+            with costs_itself_alone(source, job.sources, builder):
                 _plan_source(job, source, history, forecast, builder, run_start, progress, stop)
         forecast.finish(unreachable)
         maildrops = [source.id for source in job.sources if source.kind == at_home.MAILDROP]
@@ -73,17 +72,6 @@ def plan(
         ours = history.folders() if history else {}
         for folder in builder.folders:
             builder.at_end(folder, Count(*ours.get(folder, (0, 0))), None)
-
-
-@contextmanager
-def _costs_itself_alone(job: Job, source: Source, builder: ReportBuilder) -> Iterator[None]:
-    """A source of several that cannot be had is lost, and no more than that."""
-    try:
-        yield
-    except SourceDataError as error:
-        if len(job.sources) == 1 or builder.has(source.id):
-            raise
-        builder.lost(source.id, error)
 
 
 def _history(state_dir: Path, identity: str) -> History | None:
