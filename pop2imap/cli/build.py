@@ -146,7 +146,7 @@ def secrets(
     return of_sources, of_target
 
 
-def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
+def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None) -> Source:
     from pop2imap.sources.pop3 import Pop3Source
 
     assert secret is not None
@@ -161,106 +161,58 @@ def _pop3(config: SourceConfig, secret: Secret | None, spool: Path | None, memor
     )
 
 
-def _mbox(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
-    from pop2imap.sources.mbox import MboxSource, Quoting
-
-    path = config.endpoint.path
-    if path is not None and path.is_dir():
+def _mbox(path: Path, settings: Settings) -> Source:
+    """A file, or a directory of files."""
+    if path.is_dir():
         from pop2imap.sources.mbox_tree import mbox_tree_source
 
-        return mbox_tree_source(path, _settings(config, spool, memory))
-    if path is not None and path.is_file():
-        from pop2imap.sources import archive
+        return mbox_tree_source(path, settings)
+    if path.is_file():
+        from pop2imap.sources.archive import archive_source, kind_of_file
 
-        if kind := archive.kind_of_file(path):
-            return _packed(path, kind, _settings(config, spool, memory))
-    return MboxSource(
-        path,
-        quoting=Quoting(config.quoting),
-        keep_headers=config.keep_mbox_headers,
-        max_message_size=config.max_message_size,
-        spool=spool,
-        memory=memory() if memory else None,
-        labels=config.labels if config.endpoint.kind is Kind.TAKEOUT else "",
-    )
+        if kind := kind_of_file(path):
+            if kind != "packed":
+                return archive_source(path, settings)
+            from pop2imap.sources.packed import PackedMbox
+
+            return PackedMbox(path, settings)
+    from pop2imap.sources.mbox import mbox_source
+
+    return mbox_source(path, settings)
 
 
-def _packed(path: Path, kind: str, settings: Settings) -> Source:
-    """What is compressed, or an archive."""
-    if kind == "packed":
-        from pop2imap.sources.packed import PackedMbox
-
-        return PackedMbox(path, settings)
-    from pop2imap.sources.archive import archive_source
-
-    return archive_source(path, settings)
-
-
-def _takeout(
-    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
-) -> Source:
-    path = _path(config)
+def _takeout(path: Path, settings: Settings) -> Source:
     if not path.is_dir():
-        return _mbox(config, secret, spool, memory)
+        return _mbox(path, settings)
     from pop2imap.sources.takeout import takeout_source
 
-    return takeout_source(path, _settings(config, spool, memory))
+    return takeout_source(path, settings)
 
 
-def _maildir(
-    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
-) -> Source:
+def _maildir(path: Path, settings: Settings) -> Source:
     from pop2imap.sources.maildir import maildir_source
 
-    return maildir_source(_path(config), _settings(config, spool, memory))
+    return maildir_source(path, settings)
 
 
-def _mh(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
+def _mh(path: Path, settings: Settings) -> Source:
     from pop2imap.sources.mh import mh_source
 
-    return mh_source(_path(config), _settings(config, spool, memory))
+    return mh_source(path, settings)
 
 
-def _eml(config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None) -> Source:
+def _eml(path: Path, settings: Settings) -> Source:
     from pop2imap.sources.eml import eml_source
 
-    return eml_source(_path(config), _settings(config, spool, memory))
+    return eml_source(path, settings)
 
 
-def _thunderbird(
-    config: SourceConfig, secret: Secret | None, spool: Path | None, memory: Recall | None
-) -> Source:
-    from pop2imap.sources.thunderbird import ThunderbirdSource
-
-    return ThunderbirdSource(_path(config), _settings(config, spool, memory), config.accounts)
-
-
-def _path(config: SourceConfig) -> Path:
-    assert config.endpoint.path is not None
-    return config.endpoint.path
-
-
-def _settings(config: SourceConfig, spool: Path | None, memory: Recall | None) -> Settings:
-    from pop2imap.sources.settings import Settings
-
-    return Settings(
-        spool,
-        config.max_message_size,
-        config.keep_mbox_headers,
-        config.quoting,
-        memory,
-        labels=config.labels if config.endpoint.kind is Kind.TAKEOUT else "",
-    )
-
-
-_KINDS: Mapping[Kind, Callable[[SourceConfig, Secret | None, Path | None, Recall | None], Source]] = {
-    Kind.POP3: _pop3,
+_LOCAL: Mapping[Kind, Callable[[Path, Settings], Source]] = {
     Kind.MBOX: _mbox,
     Kind.MAILDIR: _maildir,
     Kind.MH: _mh,
     Kind.EML: _eml,
     Kind.TAKEOUT: _takeout,
-    Kind.THUNDERBIRD: _thunderbird,
 }
 
 
@@ -269,7 +221,28 @@ def source(
 ) -> Source:
     """The source that is meant, not yet opened. ``spool`` is a directory for large messages; None: the system's
     own. ``memory`` gives what earlier runs know of files; None: all of them is read."""
-    return _KINDS[config.endpoint.kind](config, secret, spool, memory)
+    kind, path = config.endpoint.kind, config.endpoint.path
+    if kind is Kind.POP3:
+        return _pop3(config, secret, spool)
+    from pop2imap.sources.settings import Settings
+
+    settings = Settings(
+        spool,
+        config.max_message_size,
+        config.keep_mbox_headers,
+        config.quoting,
+        memory,
+        labels=config.labels if kind is Kind.TAKEOUT else "",
+    )
+    if path is None:
+        from pop2imap.sources.mbox import mbox_source
+
+        return mbox_source(None, settings)
+    if kind is Kind.THUNDERBIRD:
+        from pop2imap.sources.thunderbird import ThunderbirdSource
+
+        return ThunderbirdSource(path, settings, config.accounts)
+    return _LOCAL[kind](path, settings)
 
 
 def target(config: TargetConfig, secret: Secret) -> Erasing:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
-from typing import overload
 
 from pop2imap.model import Key, Ref
+from pop2imap.sources.refs import Refs
 
 
-class FileIndex(Sequence[Ref]):
+class FileIndex(Refs):
     """Refs are made on access. ``source`` is the id that their keys have."""
 
     def __init__(self, source: str) -> None:
@@ -56,15 +55,5 @@ class FileIndex(Sequence[Ref]):
     def __len__(self) -> int:
         return len(self._sizes)
 
-    @overload
-    def __getitem__(self, at: int) -> Ref: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Ref]: ...
-    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError(at)
+    def _ref(self, at: int) -> Ref:
         return Ref(at + 1, self.key(at), self._sizes[at])

@@ -35,6 +35,7 @@ from pop2imap.sources.mbox_known import Known, Memory
 from pop2imap.sources.mbox_reader import NotMboxError, Scanner
 from pop2imap.sources.mbox_remarks import left_out, suspicious
 from pop2imap.sources.mbox_slice import ReadAhead, ReadAt, Slice, Unquote, read_fully
+from pop2imap.sources.settings import Settings
 from pop2imap.sources.takeout_labels import Labelled, Labels, read_labels
 from pop2imap.text import printable
 
@@ -361,6 +362,23 @@ class MboxSource:
 
     def _unreadable(self, error: OSError) -> NoReturn:
         raise SourceDataError(f"cannot be read: {error.strerror}", where=self._where) from error
+
+
+def mbox_source(
+    path: Path | None, settings: Settings, *, tags: Callable[[int], Tagged | None] | None = None
+) -> MboxSource:
+    """The mbox ``path`` (None: standard input) as ``settings`` have it. ``tags`` as for :class:`MboxSource`."""
+    return MboxSource(
+        path,
+        quoting=Quoting(settings.quoting),
+        keep_headers=settings.keep_headers,
+        max_message_size=settings.max_message_size,
+        spool=settings.spool,
+        memory=settings.memory() if settings.memory else None,
+        maildrops=settings.maildrops,
+        labels=settings.labels,
+        tags=tags,
+    )
 
 
 def _folder(path: Path | None) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
-from typing import overload
 
 from pop2imap.model import Key, Ref
 from pop2imap.sources.mbox_found import Entry
+from pop2imap.sources.refs import Refs
 
 
-class Index(Sequence[Ref]):
+class Index(Refs):
     """Where every message lies, in 60 octets each; refs are made on access. With ``places``, its place at home too:
     8 octets more."""
 
@@ -100,15 +99,5 @@ class Index(Sequence[Ref]):
     def __len__(self) -> int:
         return len(self._offsets)
 
-    @overload
-    def __getitem__(self, at: int) -> Ref: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Ref]: ...
-    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError(at)
+    def _ref(self, at: int) -> Ref:
         return Ref(at + 1, self.key(at), self._sizes[at], self._places[at] if self._places else 0)

@@ -176,21 +176,9 @@ def _begins(packed: bytes, ending: str) -> bytes:
 
 def mbox_part(root: Path, at: tuple[str, ...], levels: tuple[str, ...], settings: Settings) -> Part:
     """The mbox file ``at`` below the root of a store."""
-    from pop2imap.sources.mbox import MboxSource, Quoting
+    from pop2imap.sources.mbox import mbox_source
 
-    def make() -> MboxSource:
-        return MboxSource(
-            root.joinpath(*at),
-            quoting=Quoting(settings.quoting),
-            keep_headers=settings.keep_headers,
-            max_message_size=settings.max_message_size,
-            spool=settings.spool,
-            memory=settings.memory() if settings.memory else None,
-            maildrops=settings.maildrops,
-            labels=settings.labels,
-        )
-
-    return Part("/".join(at), folder_name(levels), make)
+    return Part("/".join(at), folder_name(levels), lambda: mbox_source(root.joinpath(*at), settings))
 
 
 def _stem(name: str) -> str:

@@ -14,12 +14,13 @@ import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 from pop2imap.model import Key, Message, Ref, Remark, Unread
 from pop2imap.sources import Listing, ListProgress
 from pop2imap.sources.mbox import MboxSource
 from pop2imap.sources.mbox_flags import Head, end_of_head
+from pop2imap.sources.refs import Refs
 from pop2imap.sources.settings import Settings
 from pop2imap.sources.tree import Found, Part, TreeSource
 
@@ -168,7 +169,7 @@ class Once:
         return self._source.close(settled=settled)
 
 
-class _Kept(Sequence[Ref]):
+class _Kept(Refs):
     """Some of ``refs``, numbered anew."""
 
     def __init__(self, refs: Sequence[Ref], kept: Sequence[int]) -> None:
@@ -177,15 +178,8 @@ class _Kept(Sequence[Ref]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    @overload
-    def __getitem__(self, at: int) -> Ref: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Ref]: ...
-    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        position = at + 1 if at >= 0 else len(self) + at + 1
-        return self._refs[self._kept[at]]._replace(position=position)
+    def _ref(self, at: int) -> Ref:
+        return self._refs[self._kept[at]]._replace(position=at + 1)
 
 
 def _name(key: Key) -> bytes:

@@ -31,7 +31,7 @@ from pop2imap.model import Remark
 from pop2imap.sources import Source
 from pop2imap.sources.eml import EmlFolder
 from pop2imap.sources.file_folder import read_beside
-from pop2imap.sources.mbox import MboxSource, Quoting
+from pop2imap.sources.mbox import mbox_source
 from pop2imap.sources.mbox_flags import Tagged
 from pop2imap.sources.mork import Index
 from pop2imap.sources.settings import Settings
@@ -293,16 +293,7 @@ def _maker(folder: Folder, settings: Settings) -> Callable[[], Source]:
         return lambda: EmlFolder(
             f"eml:{where}", folder.levels[-1], where, settings, every=True, tags=Tags(folder).of_file
         )
-    return lambda: MboxSource(
-        folder.file,
-        quoting=Quoting(settings.quoting),
-        keep_headers=settings.keep_headers,
-        max_message_size=settings.max_message_size,
-        spool=settings.spool,
-        memory=settings.memory() if settings.memory else None,
-        maildrops=settings.maildrops,
-        tags=Tags(folder).of_offset,
-    )
+    return lambda: mbox_source(folder.file, settings, tags=Tags(folder).of_offset)
 
 
 class Tags:

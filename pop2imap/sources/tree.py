@@ -19,11 +19,12 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple
 
 from pop2imap.errors import SourceDataError
 from pop2imap.model import Account, Key, Message, Ref, Remark, Unread, place_of
 from pop2imap.sources import Listing, ListProgress, Source
+from pop2imap.sources.refs import Refs
 from pop2imap.text import printable
 
 _NAME = 10  # hex digits of the name of a part
@@ -206,7 +207,7 @@ class _Keys:
         return Key(self._source, key.name + self._part * (self._always or not key.name), key.nth)
 
 
-class _Refs(Sequence[Ref]):
+class _Refs(Refs):
     """The refs of all parts in a row, made on access."""
 
     def __init__(
@@ -222,17 +223,7 @@ class _Refs(Sequence[Ref]):
     def __len__(self) -> int:
         return self._length
 
-    @overload
-    def __getitem__(self, at: int) -> Ref: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Ref]: ...
-    def __getitem__(self, at: int | slice) -> Ref | list[Ref]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(self._length))]
-        if at < 0:
-            at += self._length
-        if not 0 <= at < self._length:
-            raise IndexError(at)
+    def _ref(self, at: int) -> Ref:
         number = bisect_right(self._starts, at) - 1
         refs, keys, place = self._parts[number]
         ref = refs[at - self._starts[number]]
